@@ -1,0 +1,84 @@
+/* What Python sees of the C library: read by cffi and by api.c, so declarations only.
+ *
+ * A Python object crosses as uintptr_t: cffi has no type for it, so build_ffi.py makes its
+ * generated wrappers pass the object's address through unchanged, and take a uintptr_t result as
+ * a new reference, or as NULL with an exception set. Arguments are borrowed. A coroutine crosses
+ * as intptr_t, a handle, never 0 for one that is alive.
+ *
+ * All of these are called with the GIL held, and keep it: a switch changes the interpreter's
+ * state, and no other thread may look in between.
+ */
+
+/* Once, at import. finish(object, value, failed) is called when a coroutine's run has ended, on
+   its stack: it puts what is to be delivered into the box and returns the handle of who gets it,
+   negative to have it raised there. refuse(code) raises the exception for a PC_REFUSED_ code.
+   called() is called in a thread that pc_thread_call() was used on. 0, or -1. */
+int pc_init(uintptr_t finish, uintptr_t refuse, uintptr_t called);
+
+enum {
+    PC_REFUSED_NO_THREAD,     /* pc_thread_begin() has not been called */
+    PC_REFUSED_OTHER_THREAD,  /* the coroutine is another thread's */
+    PC_REFUSED_DEAD,          /* it has ended, or its thread has */
+    PC_REFUSED_NO_MEMORY,     /* no address space or memory for a stack */
+    PC_REFUSED_NO_MAPPINGS,   /* vm.max_map_count is reached */
+    PC_REFUSED_SIZE,          /* stack size out of bounds */
+};
+
+/* Makes the calling thread fit for coroutines. `main` is the object of its main coroutine,
+   borrowed until pc_thread_end(). `box` is a list; what is to be delivered by a switch lies in
+   its first item. Gives the main coroutine's handle, or 0 with an exception. */
+intptr_t pc_thread_begin(uintptr_t main, uintptr_t box);
+
+/* The thread of that main coroutine has ended or is about to. */
+void pc_thread_end(intptr_t main);
+
+/* Has the thread of that main coroutine call called() at its next switch. */
+void pc_thread_call(intptr_t main);
+
+/* A living coroutine of the calling thread, other than main and the running one, or None. */
+uintptr_t pc_thread_remaining(void);
+
+/* The running coroutine's object; None where pc_thread_begin() has not been called. */
+uintptr_t pc_current(void);
+
+/* A stack for a coroutine. The first switch calls run(*args) on it, args being a tuple that is
+   delivered. `object` is borrowed until it ends or is abandoned. `label` is a str, or a callable
+   whose name will do. `context` is a contextvars.Context or None. 0 with an exception. */
+intptr_t pc_prepare(uintptr_t object, uintptr_t run, uintptr_t label, uintptr_t context,
+                    intptr_t stack_size);
+
+/* Delivers the box's content to the coroutine and goes on there. Gives what is delivered when
+   somebody switches back; pc_throw() has an exception instance delivered to be raised. */
+uintptr_t pc_switch(intptr_t to);
+uintptr_t pc_throw(intptr_t to);
+
+/* `object` stands for the coroutine from now on. */
+void pc_adopt(intptr_t coroutine, uintptr_t object);
+
+/* The coroutine's object is gone and it could not be unwound: it never goes on. */
+void pc_abandon(intptr_t coroutine);
+
+/* Of a suspended one: innermost frame or None. Of any one alive: its context or None. */
+uintptr_t pc_frame(intptr_t coroutine);
+uintptr_t pc_context(intptr_t coroutine);
+int pc_set_context(intptr_t coroutine, uintptr_t context);
+
+/* A copy of the running coroutine's context; None if that is as good. */
+uintptr_t pc_copy_context(void);
+
+/* Bytes. The smallest and largest stack, and the default of this interpreter. */
+intptr_t pc_stack_least(void);
+intptr_t pc_stack_most(void);
+intptr_t pc_stack_default(void);
+
+/* Of one alive: size of its stack (0: main), and how deep its C stack is right now; -1 running. */
+intptr_t pc_stack_size_of(intptr_t coroutine);
+intptr_t pc_stack_depth(intptr_t coroutine);
+
+/* Counts of the whole process: stacks ever made, in use now, free ones that keep their pages,
+   times that pages were given back; bytes of address space. */
+intptr_t pc_count_stacks(void);
+intptr_t pc_count_in_use(void);
+intptr_t pc_count_warm(void);
+intptr_t pc_count_trimmed(void);
+intptr_t pc_count_bytes(void);

@@ -1,0 +1,126 @@
+/* See coro.h. */
+#define _GNU_SOURCE
+#include "coro.h"
+
+#include "guard.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+
+_Thread_local struct pc_thread *pc_thread_here;
+
+struct pc_thread *pc_thread_enter(void *owner)
+{
+    struct pc_thread *thread = calloc(1, sizeof *thread);
+    if (!thread)
+        return NULL;
+    if (pc_guard_enter_thread() != 0) {
+        free(thread);
+        return NULL;
+    }
+    struct pc_coro *main = &thread->main;
+    main->state = PC_CORO_RUNNING;
+    main->thread = thread;
+    main->previous = main->next = main;
+    thread->current = main;
+    thread->owner = owner;
+    return pc_thread_here = thread;
+}
+
+void pc_thread_leave(struct pc_thread *thread)
+{
+    while (thread->main.next != &thread->main)
+        pc_coro_abandon(thread->main.next);
+    if (thread->dead)
+        pc_stack_put(thread->dead->stack);
+    if (pc_thread_here == thread) {
+        pc_thread_here = NULL;
+        pc_guard_leave_thread();
+    }
+    free(thread);
+}
+
+static void put_dead_away(struct pc_thread *thread)
+{
+    struct pc_stack *stack = thread->dead->stack;
+    thread->dead = NULL;
+    pc_stack_put(stack);
+}
+
+/* The last words of a coroutine and the first of the next one on this stack: one loop, so that a
+   stack out of the pool needs no new context. */
+static void live(void *argument)
+{
+    struct pc_coro *me = argument;
+    for (;;) {
+        struct pc_thread *thread = me->thread;
+        if (thread->dead)
+            put_dead_away(thread);
+        struct pc_coro *heir = me->body(me);
+        me->state = PC_CORO_DEAD;
+        me->previous->next = me->next;
+        me->next->previous = me->previous;
+        thread->dead = me;
+        heir->state = PC_CORO_RUNNING;
+        thread->current = heir;
+        pc_py_restore(&heir->py, thread->owner);
+        pc_context_swap(&me->context, &heir->context);
+    }
+}
+
+static size_t aligned(size_t size)
+{
+    return (size + 15) & ~(size_t)15;
+}
+
+struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *body,
+                               enum pc_stack_error *error)
+{
+    struct pc_stack *stack = pc_stack_get(size, PC_PY_RESERVE, error);
+    if (!stack)
+        return NULL;
+    struct pc_coro *coro = (struct pc_coro *)(void *)stack->border;
+    if (!pc_stack_is_warm(stack) &&
+        pc_context_create(&coro->context, stack->low, stack->border, live, coro) != 0) {
+        *error = PC_STACK_NO_MEMORY;
+        pc_stack_put(stack);
+        return NULL;
+    }
+    char *data = stack->border + aligned(sizeof *coro);
+    pc_py_fresh(&coro->py, thread->owner, pc_stack_floor(stack), stack->border, data,
+                (size_t)(pc_stack_end(stack) - data));
+    coro->state = PC_CORO_SUSPENDED;
+    coro->thread = thread;
+    coro->stack = stack;
+    coro->body = body;
+    coro->previous = thread->main.previous;
+    coro->next = &thread->main;
+    coro->previous->next = coro->next->previous = coro;
+    return coro;
+}
+
+void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
+{
+    struct pc_coro *from = thread->current;
+    if (to == from)
+        return;
+    void *owner = thread->owner;
+    pc_py_save(&from->py, owner);
+    pc_py_restore(&to->py, owner);
+    from->state = PC_CORO_SUSPENDED;
+    to->state = PC_CORO_RUNNING;
+    thread->current = to;
+    pc_context_swap(&from->context, &to->context);
+    if (thread->dead)
+        put_dead_away(thread);
+}
+
+void pc_coro_abandon(struct pc_coro *coro)
+{
+    coro->previous->next = coro->next;
+    coro->next->previous = coro->previous;
+    coro->previous = coro->next = coro;
+    coro->state = PC_CORO_DEAD;
+    coro->thread = NULL;
+    coro->object = NULL;
+}

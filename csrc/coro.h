@@ -1,0 +1,80 @@
+/* The coroutine: a stack, a context and interpreter state, and the checks of switching.
+ *
+ * A coroutine belongs to one thread. Each thread has a main coroutine, which is the thread's own
+ * stack. Control is passed explicitly: pc_coro_switch() names who goes on. What a coroutine does
+ * is its body, a function that says who goes on when it ends; the stack then goes back to the
+ * pool, and the next owner of that stack goes on in the same loop, at no cost of entering.
+ *
+ * Contract: the caller holds the lock that all threads share (in Python: the GIL) and keeps it
+ * across a switch. A pc_coro lies on its own stack, which is never unmapped: a stale pointer may
+ * be read, and reads as dead or as somebody else's. Nothing here knows Python objects; what of
+ * the interpreter belongs to a coroutine is pystate.h's.
+ */
+#ifndef PC_CORO_H
+#define PC_CORO_H
+
+#include "context.h"
+#include "pystate.h"
+#include "stack.h"
+
+#include <stddef.h>
+
+struct pc_coro;
+struct pc_thread;
+
+/* Runs on the coroutine's stack; returns the one to go on with. */
+typedef struct pc_coro *pc_body(struct pc_coro *me);
+
+enum pc_coro_state { PC_CORO_FREE, PC_CORO_SUSPENDED, PC_CORO_RUNNING, PC_CORO_DEAD };
+
+struct pc_coro {
+    struct pc_context context;
+    enum pc_coro_state state;
+    struct pc_thread *thread; /* NULL once the thread has gone */
+    struct pc_stack *stack;   /* NULL: a main coroutine */
+    pc_body *body;
+    void *object, *run, *label; /* the owner's, for the body: see api.c */
+    struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
+    struct pc_py_state py;
+};
+
+struct pc_thread {
+    struct pc_coro *current;
+    void *carried;     /* what the switch under way brings along; the receiver takes it */
+    int carried_throw; /* it is to be raised there */
+    int calls;         /* somebody else left work for this thread: see api.c */
+    void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
+    void *box;         /* see api.c */
+    struct pc_coro *dead; /* ended, its stack not yet back in the pool */
+    struct pc_coro main;
+};
+
+/* The calling thread's, or NULL before pc_thread_enter(). */
+extern _Thread_local struct pc_thread *pc_thread_here;
+
+/* Makes the calling thread fit for coroutines. NULL: out of memory. */
+struct pc_thread *pc_thread_enter(void *owner);
+
+/* The calling thread gives up `thread`, which may be another, dead one's: what is still suspended
+   there can never go on, and its stacks are lost. */
+void pc_thread_leave(struct pc_thread *thread);
+
+/* A new suspended coroutine of the calling thread on a stack of `size` bytes; NULL: see *error. */
+struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *body,
+                               enum pc_stack_error *error);
+
+/* May the calling thread, known to the interpreter as `owner`, switch to it? */
+static inline int pc_coro_is_open(const struct pc_coro *coro, const void *owner)
+{
+    return coro->thread && coro->thread->owner == owner &&
+           (coro->state == PC_CORO_SUSPENDED || coro->state == PC_CORO_RUNNING);
+}
+
+/* Goes on in `to`, which is open to this thread; returns when somebody switches back. */
+void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to);
+
+/* The suspended coroutine will not go on: forgets it. Its stack is lost to the pool, for frames
+   may still be read there. */
+void pc_coro_abandon(struct pc_coro *coro);
+
+#endif

@@ -1,0 +1,139 @@
+/* What of CPython 3.12's PyThreadState belongs to a coroutine. See pystate.h.
+ *
+ * Peculiar to 3.12: frames hang from a _PyCFrame on the C stack; Python calls and C calls are
+ * counted apart, and only the limit of the Python ones can be set.
+ */
+#include "pystate.h"
+
+#include <Python.h>
+
+#if PY_VERSION_HEX < 0x030c0000 || PY_VERSION_HEX >= 0x030d0000
+#error "pystate_312.c is for CPython 3.12"
+#endif
+
+const size_t PC_PY_STACK_SIZE = 512 << 10;
+const size_t PC_PY_RESERVE = 96 << 10;
+
+struct state {
+    _PyCFrame *cframe;
+    _PyErr_StackItem *exc_info;
+    PyObject *context;
+    _PyStackChunk *chunk;
+    PyObject **chunk_top, **chunk_limit;
+    struct _py_trashcan trash;
+    int py_depth; /* calls deep; the limit may change while we are suspended */
+    int c_remaining;
+    int headroom;
+    int tracing, what_event;
+    _PyCFrame root_cframe;
+    _PyErr_StackItem root_exc;
+};
+
+_Static_assert(sizeof(struct state) <= sizeof(struct pc_py_state), "pc_py_state is too small");
+
+void *pc_py_thread(void)
+{
+    return _PyThreadState_UncheckedGet();
+}
+
+void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
+                 size_t data_size)
+{
+    struct state *state = (struct state *)opaque;
+    (void)thread, (void)floor, (void)top;
+    memset(state, 0, sizeof *state);
+    state->cframe = &state->root_cframe;
+    state->exc_info = &state->root_exc;
+    state->c_remaining = C_RECURSION_LIMIT;
+    /* The interpreter never frees the chunk that has no previous one, and keeps its first slot
+       unused to know it by (push_chunk in Python/pystate.c). */
+    state->chunk = (_PyStackChunk *)(void *)data;
+    state->chunk->previous = NULL;
+    state->chunk->size = data_size;
+    state->chunk->top = 0;
+    state->chunk_top = &state->chunk->data[1];
+    state->chunk_limit = (PyObject **)(void *)(data + data_size);
+}
+
+void pc_py_save(struct pc_py_state *opaque, void *thread)
+{
+    struct state *state = (struct state *)opaque;
+    PyThreadState *tstate = thread;
+    state->cframe = tstate->cframe;
+    state->exc_info = tstate->exc_info;
+    state->context = tstate->context;
+    state->chunk = tstate->datastack_chunk;
+    state->chunk_top = tstate->datastack_top;
+    state->chunk_limit = tstate->datastack_limit;
+    state->trash = tstate->trash;
+    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+    state->c_remaining = tstate->c_recursion_remaining;
+    state->headroom = tstate->recursion_headroom;
+    state->tracing = tstate->tracing;
+    state->what_event = tstate->what_event;
+}
+
+void pc_py_restore(struct pc_py_state *opaque, void *thread)
+{
+    struct state *state = (struct state *)opaque;
+    PyThreadState *tstate = thread;
+    tstate->cframe = state->cframe;
+    tstate->exc_info = state->exc_info;
+    tstate->context = state->context;
+    tstate->context_ver++;
+    tstate->datastack_chunk = state->chunk;
+    tstate->datastack_top = state->chunk_top;
+    tstate->datastack_limit = state->chunk_limit;
+    tstate->trash = state->trash;
+    tstate->py_recursion_remaining = tstate->py_recursion_limit - state->py_depth;
+    tstate->c_recursion_remaining = state->c_remaining;
+    tstate->recursion_headroom = state->headroom;
+    tstate->tracing = state->tracing;
+    tstate->what_event = state->what_event;
+}
+
+void pc_py_release(void *thread)
+{
+    PyThreadState *tstate = thread;
+    tstate->context_ver++;
+    Py_CLEAR(tstate->context);
+}
+
+void pc_py_exhaust(void *thread)
+{
+    ((PyThreadState *)thread)->c_recursion_remaining = 0;
+}
+
+void *pc_py_frame(struct pc_py_state *opaque, void *thread)
+{
+    /* Asking for the running frame while another chain is in place. Since 3.12 no allocation
+       runs the collector, so nobody sees it. */
+    struct state *state = (struct state *)opaque;
+    PyThreadState *tstate = thread;
+    _PyCFrame *running = tstate->cframe;
+    tstate->cframe = state->cframe;
+    PyFrameObject *frame = PyThreadState_GetFrame(tstate);
+    tstate->cframe = running;
+    return frame;
+}
+
+void *pc_py_context(const struct pc_py_state *opaque)
+{
+    return Py_XNewRef(((const struct state *)opaque)->context);
+}
+
+void *pc_py_set_context(struct pc_py_state *opaque, void *context)
+{
+    struct state *state = (struct state *)opaque;
+    void *former = state->context;
+    state->context = context;
+    return former;
+}
+
+void *pc_py_copy_context(void *thread)
+{
+    PyObject *context = ((PyThreadState *)thread)->context;
+    if (!context || PyObject_Length(context) == 0)
+        return NULL;
+    return PyContext_Copy(context);
+}

@@ -1,0 +1,157 @@
+/* What of CPython 3.15's PyThreadState belongs to a coroutine. See pystate.h.
+ *
+ * Peculiar to 3.15: the chain of frames ends in a base frame that profilers look for, and they
+ * leave a mark on the frame where their last sample ended.
+ */
+#include "pystate.h"
+
+#define Py_BUILD_CORE 1
+#include <Python.h>
+
+#include <internal/pycore_pythonrun.h>
+#include <internal/pycore_tstate.h>
+
+#if PY_VERSION_HEX < 0x030f0000 || PY_VERSION_HEX >= 0x03100000
+#error "pystate_315.c is for CPython 3.15"
+#endif
+#ifdef Py_GIL_DISABLED
+#error "pycoro needs the GIL: build it for the default CPython 3.15, not for the free-threaded one"
+#endif
+
+const size_t PC_PY_STACK_SIZE = 256 << 10;
+const size_t PC_PY_RESERVE = 0;
+
+struct state {
+    struct _PyInterpreterFrame *frame;
+    _PyErr_StackItem *exc_info;
+    PyObject *context;
+    _PyStackChunk *chunk;
+    PyObject **chunk_top, **chunk_limit;
+    PyObject *delete_later;
+    PyObject *current_executor;
+    int py_depth; /* calls deep; the limit may change while we are suspended */
+    int headroom;
+    int tracing, what_event;
+    uintptr_t c_top, c_soft_limit, c_hard_limit;
+    _PyErr_StackItem root_exc;
+};
+
+_Static_assert(sizeof(struct state) <= sizeof(struct pc_py_state), "pc_py_state is too small");
+
+void *pc_py_thread(void)
+{
+    return PyThreadState_GetUnchecked();
+}
+
+void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
+                 size_t data_size)
+{
+    struct state *state = (struct state *)opaque;
+    memset(state, 0, sizeof *state);
+    state->frame = ((PyThreadState *)thread)->base_frame;
+    state->exc_info = &state->root_exc;
+    /* As tstate_set_stack in Python/ceval.c does, above our guard. */
+    state->c_top = (uintptr_t)top;
+    state->c_hard_limit = (uintptr_t)floor + _PyOS_STACK_MARGIN_BYTES;
+    state->c_soft_limit = (uintptr_t)floor + 2 * _PyOS_STACK_MARGIN_BYTES;
+    /* The interpreter never frees the chunk that has no previous one, and keeps its first slot
+       unused to know it by (push_chunk in Python/pystate.c). */
+    state->chunk = (_PyStackChunk *)(void *)data;
+    state->chunk->previous = NULL;
+    state->chunk->size = data_size;
+    state->chunk->top = 0;
+    state->chunk_top = &state->chunk->data[1];
+    state->chunk_limit = (PyObject **)(void *)(data + data_size);
+}
+
+void pc_py_save(struct pc_py_state *opaque, void *thread)
+{
+    struct state *state = (struct state *)opaque;
+    _PyThreadStateImpl *impl = thread;
+    PyThreadState *tstate = thread;
+    state->frame = tstate->current_frame;
+    state->exc_info = tstate->exc_info;
+    state->context = tstate->context;
+    state->chunk = tstate->datastack_chunk;
+    state->chunk_top = tstate->datastack_top;
+    state->chunk_limit = tstate->datastack_limit;
+    state->delete_later = tstate->delete_later;
+    state->current_executor = tstate->current_executor;
+    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+    state->c_top = impl->c_stack_top;
+    state->c_soft_limit = impl->c_stack_soft_limit;
+    state->c_hard_limit = impl->c_stack_hard_limit;
+    state->headroom = tstate->recursion_headroom;
+    state->tracing = tstate->tracing;
+    state->what_event = tstate->what_event;
+}
+
+void pc_py_restore(struct pc_py_state *opaque, void *thread)
+{
+    struct state *state = (struct state *)opaque;
+    _PyThreadStateImpl *impl = thread;
+    PyThreadState *tstate = thread;
+    tstate->current_frame = state->frame;
+    tstate->last_profiled_frame = NULL; /* the mark is on another stack now */
+    tstate->exc_info = state->exc_info;
+    tstate->context = state->context;
+    tstate->context_ver++;
+    tstate->datastack_chunk = state->chunk;
+    tstate->datastack_top = state->chunk_top;
+    tstate->datastack_limit = state->chunk_limit;
+    tstate->delete_later = state->delete_later;
+    tstate->current_executor = state->current_executor;
+    tstate->py_recursion_remaining = tstate->py_recursion_limit - state->py_depth;
+    impl->c_stack_top = state->c_top;
+    impl->c_stack_soft_limit = state->c_soft_limit;
+    impl->c_stack_hard_limit = state->c_hard_limit;
+    tstate->recursion_headroom = state->headroom;
+    tstate->tracing = state->tracing;
+    tstate->what_event = state->what_event;
+}
+
+void pc_py_release(void *thread)
+{
+    PyThreadState *tstate = thread;
+    tstate->context_ver++;
+    Py_CLEAR(tstate->context);
+}
+
+void pc_py_exhaust(void *thread)
+{
+    (void)thread; /* nothing to do: the interpreter looks at the address */
+}
+
+void *pc_py_frame(struct pc_py_state *opaque, void *thread)
+{
+    /* Asking for the running frame while another chain is in place. Since 3.12 no allocation
+       runs the collector, so nobody sees it. */
+    struct state *state = (struct state *)opaque;
+    PyThreadState *tstate = thread;
+    struct _PyInterpreterFrame *running = tstate->current_frame;
+    tstate->current_frame = state->frame;
+    PyFrameObject *frame = PyThreadState_GetFrame(tstate);
+    tstate->current_frame = running;
+    return frame;
+}
+
+void *pc_py_context(const struct pc_py_state *opaque)
+{
+    return Py_XNewRef(((const struct state *)opaque)->context);
+}
+
+void *pc_py_set_context(struct pc_py_state *opaque, void *context)
+{
+    struct state *state = (struct state *)opaque;
+    void *former = state->context;
+    state->context = context;
+    return former;
+}
+
+void *pc_py_copy_context(void *thread)
+{
+    PyObject *context = ((PyThreadState *)thread)->context;
+    if (!context || PyObject_Length(context) == 0)
+        return NULL;
+    return PyContext_Copy(context);
+}

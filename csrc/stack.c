@@ -1,0 +1,288 @@
+/* See stack.h. Slabs hold spans of one size class; a span is guarded once, when it is first cut. */
+#define _GNU_SOURCE
+#include "stack.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#ifndef MADV_GUARD_INSTALL /* Linux 6.13: guards without a mapping of their own */
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+#ifndef MAP_NORESERVE /* a hint only: not every system knows it */
+#define MAP_NORESERVE 0
+#endif
+
+enum {
+    PAGE = 4096,
+    GUARD = 4 * PAGE,      /* more than the frame of any C function without a stack probe */
+    STEP = 32 << 10,       /* how much of the reserve opens at a time */
+    DATA = 12 << 10,       /* above the border's page: room that most users never leave */
+    COLOURS = 8,           /* borders differ by COLOUR bytes, this many of them */
+    COLOUR = 64,
+    BORDER_IN_PAGE = 1408, /* of the border's page, for the C stack of a suspended coroutine */
+    KEEP_DEPTH = 16 << 10, /* a deeper stack gives pages back when it is freed */
+    WARM_MOST = 16384,     /* free stacks that may keep their pages */
+    SLAB_MOST = 256 << 20, /* bytes of address space; the first slabs are smaller */
+};
+
+struct pc_slab {
+    struct pc_slab *next; /* newest first, published with release order: see pc_stack_find */
+    struct pc_class *class;
+    char *memory;
+    size_t count, cut; /* spans in all, spans that were handed out at least once */
+    struct pc_stack stacks[];
+};
+
+struct pc_class {
+    struct pc_class *next;
+    size_t size, reserve;
+    size_t next_count; /* spans of the next slab: doubles until SLAB_MOST */
+    struct pc_slab *open;
+    struct pc_stack *warm, *cold;
+};
+
+/* Guarded by the caller's lock, but for `slabs`, which a signal handler may walk. */
+static _Atomic(struct pc_slab *) slabs;
+static struct pc_class *classes;
+static size_t warm_count, in_use_count, trimmed_count;
+static int guard_by_mprotect; /* decided by the first guard */
+
+static size_t round_up(size_t size)
+{
+    size_t unit = 64 << 10;
+    return (size + unit - 1) / unit * unit;
+}
+
+static struct pc_class *find_class(size_t size, size_t reserve)
+{
+    for (struct pc_class *class = classes; class; class = class->next)
+        if (class->size == size && class->reserve == reserve)
+            return class;
+    struct pc_class *class = calloc(1, sizeof *class);
+    if (!class)
+        return NULL;
+    class->size = size;
+    class->reserve = reserve;
+    class->next_count = 16;
+    class->next = classes;
+    return classes = class;
+}
+
+static struct pc_slab *map_slab(struct pc_class *class)
+{
+    size_t count = class->next_count;
+    while (count > 1 && count * class->size > SLAB_MOST)
+        count /= 2;
+    struct pc_slab *slab = calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
+    if (!slab)
+        return NULL;
+    /* One span is kept whole whatever the limits are: fewer spans when address space is short. */
+    void *memory = MAP_FAILED;
+    for (; count >= 1 && memory == MAP_FAILED; count /= 2) {
+        memory = mmap(NULL, count * class->size, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (memory != MAP_FAILED)
+            break;
+    }
+    if (memory == MAP_FAILED) {
+        free(slab);
+        return NULL;
+    }
+#ifdef MADV_NOHUGEPAGE
+    /* A huge page would make one small coroutine cost 2 MiB. EINVAL only says that this kernel
+       has no huge pages. */
+    if (madvise(memory, count * class->size, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
+        munmap(memory, count * class->size);
+        free(slab);
+        return NULL;
+    }
+#endif
+    slab->memory = memory;
+    slab->count = count;
+    slab->class = class;
+    slab->next = atomic_load_explicit(&slabs, memory_order_relaxed);
+    atomic_store_explicit(&slabs, slab, memory_order_release);
+    class->open = slab;
+    class->next_count *= 2;
+    return slab;
+}
+
+static int close_range(char *low, size_t size)
+{
+    if (!guard_by_mprotect) {
+        if (madvise(low, size, MADV_GUARD_INSTALL) == 0)
+            return 0;
+        if (errno != EINVAL)
+            return -1;
+        guard_by_mprotect = 1;
+    }
+    return mprotect(low, size, PROT_NONE);
+}
+
+static int open_range(char *low, size_t size)
+{
+    return guard_by_mprotect ? mprotect(low, size, PROT_READ | PROT_WRITE)
+                             : madvise(low, size, MADV_GUARD_REMOVE);
+}
+
+static char *top_of_reserve(const struct pc_stack *stack)
+{
+    return stack->low + GUARD + stack->slab->class->reserve;
+}
+
+static struct pc_stack *cut_stack(struct pc_class *class, enum pc_stack_error *error)
+{
+    struct pc_slab *slab = class->open;
+    if (!slab || slab->cut == slab->count)
+        slab = map_slab(class);
+    if (!slab) {
+        *error = PC_STACK_NO_MEMORY;
+        return NULL;
+    }
+    struct pc_stack *stack = &slab->stacks[slab->cut];
+    stack->slab = slab;
+    stack->low = slab->memory + slab->cut * class->size;
+    stack->shut = top_of_reserve(stack);
+    stack->border = stack->low + class->size - DATA - PAGE + BORDER_IN_PAGE +
+                    slab->cut % COLOURS * COLOUR;
+    if (close_range(stack->low, (size_t)(stack->shut - stack->low)) != 0) {
+        *error = guard_by_mprotect ? PC_STACK_NO_MAPPINGS : PC_STACK_NO_MEMORY;
+        return NULL;
+    }
+    slab->cut++;
+    return stack;
+}
+
+struct pc_stack *pc_stack_get(size_t size, size_t reserve, enum pc_stack_error *error)
+{
+    *error = PC_STACK_BAD_SIZE;
+    if (size < PC_STACK_MIN || size > PC_STACK_MAX)
+        return NULL;
+    *error = PC_STACK_NO_MEMORY;
+    struct pc_class *class = find_class(round_up(size), reserve);
+    if (!class)
+        return NULL;
+    struct pc_stack *stack = class->warm;
+    if (stack) {
+        class->warm = stack->next;
+        warm_count--;
+    } else if ((stack = class->cold)) {
+        class->cold = stack->next;
+    } else if (!(stack = cut_stack(class, error))) {
+        return NULL;
+    }
+    *error = PC_STACK_OK;
+    stack->next = NULL;
+    in_use_count++;
+    return stack;
+}
+
+static int got_deep(const struct pc_stack *stack)
+{
+    /* Whoever went below KEEP_DEPTH went through this page and left a return address in it. A
+       page that was never written reads as zeros and costs no memory. */
+    const char *page = (char *)(((uintptr_t)stack->border - KEEP_DEPTH) & -(uintptr_t)PAGE);
+    static const char zeros[256];
+    for (size_t at = 0; at < PAGE; at += sizeof zeros)
+        if (memcmp(page + at, zeros, sizeof zeros) != 0)
+            return 1;
+    return 0;
+}
+
+static void drop_pages(char *low, char *high)
+{
+    /* Failing to give memory back is no failure for the owner; pages merely stay. */
+    if (madvise(low, (size_t)(high - low), MADV_DONTNEED) == 0)
+        trimmed_count++;
+}
+
+void pc_stack_put(struct pc_stack *stack)
+{
+    struct pc_class *class = stack->slab->class;
+    in_use_count--;
+    pc_stack_shut(stack, stack->border);
+    if (warm_count >= WARM_MOST) {
+        drop_pages(stack->shut, pc_stack_end(stack));
+        stack->used = 0;
+        stack->next = class->cold;
+        class->cold = stack;
+        return;
+    }
+    if (got_deep(stack))
+        drop_pages(stack->shut, (char *)(((uintptr_t)stack->border - KEEP_DEPTH + PAGE) &
+                                         -(uintptr_t)PAGE));
+    stack->used = 1;
+    stack->next = class->warm;
+    class->warm = stack;
+    warm_count++;
+}
+
+int pc_stack_is_warm(const struct pc_stack *stack)
+{
+    return stack->used;
+}
+
+char *pc_stack_end(const struct pc_stack *stack)
+{
+    return stack->low + stack->slab->class->size;
+}
+
+char *pc_stack_floor(const struct pc_stack *stack)
+{
+    return stack->shut;
+}
+
+size_t pc_stack_size(const struct pc_stack *stack)
+{
+    return stack->slab->class->size;
+}
+
+struct pc_stack *pc_stack_find(const void *address)
+{
+    const char *at = address;
+    struct pc_slab *slab = atomic_load_explicit(&slabs, memory_order_acquire);
+    for (; slab; slab = slab->next)
+        if (at >= slab->memory && at < slab->memory + slab->count * slab->class->size)
+            return &slab->stacks[(size_t)(at - slab->memory) / slab->class->size];
+    return NULL;
+}
+
+int pc_stack_open(struct pc_stack *stack)
+{
+    char *guard = stack->low + GUARD;
+    if (stack->shut <= guard)
+        return -1;
+    char *low = stack->shut - guard > STEP ? stack->shut - STEP : guard;
+    if (open_range(low, (size_t)(stack->shut - low)) != 0)
+        return -1;
+    stack->shut = low;
+    return 0;
+}
+
+void pc_stack_shut(struct pc_stack *stack, const char *sp)
+{
+    char *top = top_of_reserve(stack);
+    if (stack->shut == top || sp < top + PAGE)
+        return;
+    /* If the system says no, the reserve stays open: safe, for the guard itself never opened. */
+    if (close_range(stack->shut, (size_t)(top - stack->shut)) == 0)
+        stack->shut = top;
+}
+
+void pc_stack_stats(struct pc_stack_stats *stats)
+{
+    memset(stats, 0, sizeof *stats);
+    for (struct pc_slab *slab = atomic_load(&slabs); slab; slab = slab->next) {
+        stats->slabs++;
+        stats->mapped_bytes += slab->count * slab->class->size;
+        stats->stacks += slab->cut;
+    }
+    stats->in_use = in_use_count;
+    stats->warm = warm_count;
+    stats->trimmed = trimmed_count;
+}
