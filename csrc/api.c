@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-static PyObject *finish_hook, *refuse_hook, *called_hook; /* set once at import; the GIL guards */
+static PyObject *finish_hook, *refuse_hook, *called_hook, *nothing; /* set at import; GIL */
 
 static uintptr_t refuse(int code)
 {
@@ -45,6 +45,8 @@ static PyObject *take_from(PyObject *box)
         return Py_NewRef(Py_None);
     PyObject *value = PyList_GET_ITEM(box, 0);
     PyList_SET_ITEM(box, 0, Py_NewRef(Py_None));
+    if (value == nothing)
+        Py_SETREF(value, PyTuple_New(0)); /* never fails: there is only the one */
     return value;
 }
 
@@ -125,7 +127,8 @@ uintptr_t pc_throw(intptr_t to)
 static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *failed)
 {
     PyObject *object = Py_NewRef(me->object ? (PyObject *)me->object : Py_None);
-    PyObject *answer = PyObject_CallFunction(finish_hook, "OOi", object, *value, *failed);
+    PyObject *arguments[] = {object, *value, *failed ? Py_True : Py_False};
+    PyObject *answer = PyObject_Vectorcall(finish_hook, arguments, 3, NULL);
     Py_DECREF(object);
     Py_DECREF(*value);
     intptr_t handle = answer ? (intptr_t)PyLong_AsSsize_t(answer) : -1;
@@ -165,7 +168,7 @@ static struct pc_coro *body(struct pc_coro *me)
     } while (!heir || heir == me || !pc_coro_is_open(heir, thread->owner));
     PyObject *label = me->label;
     me->label = me->object = NULL;
-    Py_XDECREF(label); /* a str or what run was: see pc_prepare */
+    Py_XDECREF(label);
     thread->carried = value;
     thread->carried_throw = failed;
     return heir;
@@ -183,12 +186,12 @@ static int reason_of(enum pc_stack_error error)
     }
 }
 
-intptr_t pc_prepare(uintptr_t object, uintptr_t run, uintptr_t label, uintptr_t context,
-                    intptr_t stack_size)
+intptr_t pc_prepare(uintptr_t box, uintptr_t object, uintptr_t run, uintptr_t label,
+                    uintptr_t context, intptr_t stack_size)
 {
     struct pc_thread *thread = here();
-    if (!thread) {
-        refuse(PC_REFUSED_NO_THREAD);
+    if (!thread || thread->box != (void *)box) {
+        refuse(PC_REFUSED_OTHER_THREAD);
         return 0;
     }
     enum pc_stack_error error;
@@ -207,7 +210,7 @@ intptr_t pc_prepare(uintptr_t object, uintptr_t run, uintptr_t label, uintptr_t 
 
 void pc_adopt(intptr_t coroutine, uintptr_t object)
 {
-    of_handle(coroutine)->object = (void *)object;
+    of_handle(coroutine)->object = (PyObject *)object == Py_None ? NULL : (void *)object;
 }
 
 void pc_abandon(intptr_t coroutine)
@@ -221,17 +224,23 @@ void pc_abandon(intptr_t coroutine)
 
 static void name_of(const struct pc_coro *coro, char *text, size_t size)
 {
+    /* Reads only: no call here may allocate. */
     PyObject *label = coro->label;
-    if (label && PyFunction_Check(label))
-        label = ((PyFunctionObject *)label)->func_qualname;
-    if (label && PyUnicode_Check(label) && PyUnicode_IS_COMPACT_ASCII(label))
-        snprintf(text, size, "'%s'", (const char *)PyUnicode_1BYTE_DATA(label));
-    else if (label)
-        snprintf(text, size, "running a %s", Py_TYPE(label)->tp_name);
+    size_t at = 0;
+    if (!label || !PyUnicode_Check(label) || PyUnicode_GET_LENGTH(label) == 0)
+        return;
+    text[at++] = '\'';
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(label) && at + 2 < size; i++) {
+        Py_UCS4 letter = PyUnicode_READ_CHAR(label, i);
+        text[at++] = letter >= ' ' && letter < 127 ? (char)letter : '?';
+    }
+    text[at++] = '\'';
+    text[at] = 0;
 }
 
-int pc_init(uintptr_t finish, uintptr_t refusing, uintptr_t called)
+int pc_init(uintptr_t finish, uintptr_t refusing, uintptr_t called, uintptr_t none)
 {
+    Py_XSETREF(nothing, Py_NewRef((PyObject *)none));
     Py_XSETREF(finish_hook, Py_NewRef((PyObject *)finish));
     Py_XSETREF(refuse_hook, Py_NewRef((PyObject *)refusing));
     Py_XSETREF(called_hook, Py_NewRef((PyObject *)called));
@@ -288,6 +297,16 @@ uintptr_t pc_current(void)
 }
 
 /* ---- looking at one ---- */
+
+int pc_is_running(intptr_t coroutine)
+{
+    return of_handle(coroutine)->state == PC_CORO_RUNNING;
+}
+
+int pc_is_suspended(intptr_t coroutine)
+{
+    return of_handle(coroutine)->state == PC_CORO_SUSPENDED;
+}
 
 uintptr_t pc_frame(intptr_t coroutine)
 {

@@ -12,11 +12,11 @@
 /* Once, at import. finish(object, value, failed) is called when a coroutine's run has ended, on
    its stack: it puts what is to be delivered into the box and returns the handle of who gets it,
    negative to have it raised there. refuse(code) raises the exception for a PC_REFUSED_ code.
-   called() is called in a thread that pc_thread_call() was used on. 0, or -1. */
-int pc_init(uintptr_t finish, uintptr_t refuse, uintptr_t called);
+   called() is called in a thread that pc_thread_call() was used on. Where `nothing` is delivered,
+   () arrives. 0, or -1. */
+int pc_init(uintptr_t finish, uintptr_t refuse, uintptr_t called, uintptr_t nothing);
 
 enum {
-    PC_REFUSED_NO_THREAD,     /* pc_thread_begin() has not been called */
     PC_REFUSED_OTHER_THREAD,  /* the coroutine is another thread's */
     PC_REFUSED_DEAD,          /* it has ended, or its thread has */
     PC_REFUSED_NO_MEMORY,     /* no address space or memory for a stack */
@@ -41,18 +41,18 @@ uintptr_t pc_thread_remaining(void);
 /* The running coroutine's object; None where pc_thread_begin() has not been called. */
 uintptr_t pc_current(void);
 
-/* A stack for a coroutine. The first switch calls run(*args) on it, args being a tuple that is
-   delivered. `object` is borrowed until it ends or is abandoned. `label` is a str, or a callable
-   whose name will do. `context` is a contextvars.Context or None. 0 with an exception. */
-intptr_t pc_prepare(uintptr_t object, uintptr_t run, uintptr_t label, uintptr_t context,
-                    intptr_t stack_size);
+/* A stack for a coroutine of the calling thread, whose box it is. The first switch calls run(*args) on it, args being a tuple that is
+   delivered. `object` is borrowed until it ends or is abandoned. `label` is a str that
+   names it in a fatal error. `context` is a contextvars.Context or None. 0 with an exception. */
+intptr_t pc_prepare(uintptr_t box, uintptr_t object, uintptr_t run, uintptr_t label,
+                    uintptr_t context, intptr_t stack_size);
 
 /* Delivers the box's content to the coroutine and goes on there. Gives what is delivered when
    somebody switches back; pc_throw() has an exception instance delivered to be raised. */
 uintptr_t pc_switch(intptr_t to);
 uintptr_t pc_throw(intptr_t to);
 
-/* `object` stands for the coroutine from now on. */
+/* `object`, or nothing if None, stands for the coroutine from now on. */
 void pc_adopt(intptr_t coroutine, uintptr_t object);
 
 /* The coroutine's object is gone and it could not be unwound: it never goes on. */
@@ -70,6 +70,11 @@ uintptr_t pc_copy_context(void);
 intptr_t pc_stack_least(void);
 intptr_t pc_stack_most(void);
 intptr_t pc_stack_default(void);
+
+/* Is it the one that its thread runs now? Could it still go on? A handle of one that has ended
+   may meanwhile be another one's. */
+int pc_is_running(intptr_t coroutine);
+int pc_is_suspended(intptr_t coroutine);
 
 /* Of one alive: size of its stack (0: main), and how deep its C stack is right now; -1 running. */
 intptr_t pc_stack_size_of(intptr_t coroutine);

@@ -17,6 +17,8 @@ switch = lib.pc_switch
 throw = lib.pc_throw
 adopt = lib.pc_adopt
 abandon = lib.pc_abandon
+is_running = lib.pc_is_running
+is_suspended = lib.pc_is_suspended
 frame = lib.pc_frame
 context = lib.pc_context
 set_context = lib.pc_set_context
@@ -29,7 +31,6 @@ count_warm = lib.pc_count_warm
 count_trimmed = lib.pc_count_trimmed
 count_bytes = lib.pc_count_bytes
 
-REFUSED_NO_THREAD: int = lib.PC_REFUSED_NO_THREAD
 REFUSED_OTHER_THREAD: int = lib.PC_REFUSED_OTHER_THREAD
 REFUSED_DEAD: int = lib.PC_REFUSED_DEAD
 REFUSED_NO_MEMORY: int = lib.PC_REFUSED_NO_MEMORY

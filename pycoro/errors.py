@@ -1,0 +1,12 @@
+"""The exceptions of pycoro. Each says what was wrong and what to do about it."""
+
+
+class CoroutineError(RuntimeError):
+    """A switch that cannot be made: to another thread's coroutine, or to one whose thread has
+    ended. The running coroutine goes on, and nothing has changed."""
+
+
+class CoroutineExit(BaseException):
+    """Raised inside a suspended coroutine that is to end: its last reference has gone, its thread
+    ends, or throw() was called without an exception. Not an Exception, so that `except Exception`
+    lets it pass; a coroutine that ends by it gives it to its parent as a plain value."""
