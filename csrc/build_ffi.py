@@ -40,7 +40,8 @@ PREAMBLE = r"""
 #define PC_TO_uintptr_t(object) ((uintptr_t)(object))
 #define PC_TO_intptr_t(object) ((intptr_t)PyLong_AsSsize_t(object))
 #define PC_FROM_uintptr_t(result) ((PyObject *)(result))
-#define PC_FROM_intptr_t(result) PyLong_FromSsize_t(result)
+#define PC_FROM_intptr_t(result) \
+    ((result) == 0 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(result))
 #define PC_FROM_int(result) PyLong_FromLong(result)
 #define _cffi_to_c_int(object, type) PC_TO_##type(object)
 #define _cffi_from_c_int(result, type) PC_FROM_##type(result)

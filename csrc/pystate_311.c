@@ -11,7 +11,7 @@
 #error "pystate_311.c is for CPython 3.11"
 #endif
 
-const size_t PC_PY_STACK_SIZE = 512 << 10;
+const size_t PC_PY_STACK_SIZE = 832 << 10;
 const size_t PC_PY_RESERVE = 96 << 10;
 
 struct state {

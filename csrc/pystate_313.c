@@ -14,7 +14,7 @@
 #error "pycoro needs the GIL: build it for the default CPython 3.13, not for the free-threaded one"
 #endif
 
-const size_t PC_PY_STACK_SIZE = 512 << 10;
+const size_t PC_PY_STACK_SIZE = 832 << 10;
 const size_t PC_PY_RESERVE = 96 << 10;
 
 struct state {

@@ -108,7 +108,8 @@ static struct pc_slab *map_slab(struct pc_class *class)
     slab->next = atomic_load_explicit(&slabs, memory_order_relaxed);
     atomic_store_explicit(&slabs, slab, memory_order_release);
     class->open = slab;
-    class->next_count *= 2;
+    if (class->next_count * class->size < SLAB_MOST)
+        class->next_count *= 2;
     return slab;
 }
 
