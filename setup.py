@@ -1,4 +1,4 @@
-"""The C library is built by cffi from csrc/build_ffi.py; the rest is in pyproject.toml."""
+"""Builds the C library: csrc/build_ffi.py describes it to cffi. All else is in pyproject.toml."""
 
 from setuptools import setup
 
