@@ -1,0 +1,118 @@
+"""Samples and comparisons: how a figure comes about, and what is kept of it.
+
+The machine may be busy with other things, so implementations take turns, one sample each in every
+round, and the best sample of each counts: noise only ever makes a sample worse. What is compared
+is a ratio on one interpreter, never a time. All samples are kept, for who wants to see the spread.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+Run = Callable[[int], object]
+"""Does the thing that is measured n times."""
+
+Sample = Callable[[], float]
+"""Measures once and gives the figure."""
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A figure, or its ratio to another one's, and what it should not exceed (or fall short of,
+    where more is better); None where it is only told."""
+
+    what: str
+    limit: float | None
+    of: str = "pycoro"
+    against: str | None = None
+    """Whose figure to divide by; None: the figure itself counts."""
+
+    python: tuple[int, int] = (3, 11)
+    """From this version of Python on."""
+
+
+@dataclass
+class Comparison:
+    """The figures of one benchmark. `unit` is what they are in; `best` is max or min of each
+    implementation's samples, in order of measuring; `details` are whatever else was seen, by
+    implementation."""
+
+    title: str
+    unit: str
+    more_is_better: bool = False
+    goals: list[Goal] = field(default_factory=list)
+    samples: dict[str, list[float]] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
+    date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
+
+    @property
+    def best(self) -> dict[str, float]:
+        choose = max if self.more_is_better else min
+        return {name: choose(figures) for name, figures in self.samples.items() if figures}
+
+    def ratio(self, name: str) -> float | None:
+        """Of pycoro's best figure to this one, at the same depth if names end in " at DEPTH"."""
+        _, at, depth = name.partition(" at ")
+        best = self.best
+        own = "pycoro" + at + depth
+        return best[own] / best[name] if own in best and own != name else None
+
+    def judge(self, goal: Goal) -> tuple[float, float | None, bool | None] | None:
+        """(figure, ratio or None, met or not); None where what it takes was not measured."""
+        best = self.best
+        if goal.of not in best or (goal.against is not None and goal.against not in best):
+            return None
+        figure = best[goal.of]
+        ratio = None if goal.against is None else figure / best[goal.against]
+        judged = figure if ratio is None else ratio
+        if goal.limit is None:
+            return figure, ratio, None
+        met = judged >= goal.limit if self.more_is_better else judged <= goal.limit
+        return figure, ratio, met
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Comparison:
+        goals = [Goal(**{**goal, "python": tuple(goal["python"])}) for goal in data["goals"]]
+        return cls(**{**data, "goals": goals})
+
+
+def nanoseconds(run: Run, *, seconds: float = 0.01, count: int = 0) -> Sample:
+    """A sample of run(n) in nanoseconds for each of the n: n is `count`, or chosen so that one
+    sample takes about `seconds`."""
+    n = count or _calibrate(run, seconds)
+
+    def sample() -> float:
+        gc.collect()  # what others left behind is not this one's
+        return _time(run, n) / n * 1e9
+
+    return sample
+
+
+def _calibrate(run: Run, seconds: float) -> int:
+    n = 1
+    while (taken := _time(run, n)) < seconds / 2:
+        n = max(n * 2, min(n * 50, int(n * seconds / max(taken, 1e-7))))
+    return n
+
+
+def _time(run: Run, n: int) -> float:
+    start = time.perf_counter()
+    run(n)
+    return time.perf_counter() - start
+
+
+def progress(text: str) -> None:
+    """Shows how far things are, where somebody watches: one line, which the next one replaces."""
+    if sys.stderr.isatty():
+        width = os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        sys.stderr.write(f"\r\x1b[K{text[:width]}")
+        sys.stderr.flush()

@@ -1,0 +1,54 @@
+"""The load: wrk (https://github.com/wg/wrk), an HTTP client in C that is faster than any server
+here, with one thread on a core of its own."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk reported: requests per second, and latencies in seconds."""
+
+    requests_per_second: float
+    median: float
+    p99: float
+
+
+def is_installed() -> bool:
+    return all(map(shutil.which, ("wrk", "taskset")))
+
+
+def drive(port: int, connections: int, seconds: int, core: int) -> Load:
+    """Loads a server of this machine. Errors: RuntimeError where wrk saw errors, or where its
+    report cannot be read."""
+    done = subprocess.run(
+        [
+            *("taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}"),
+            *(f"-d{seconds}s", f"http://127.0.0.1:{port}/"),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=seconds + 30,
+    )
+    return parse(done.stdout, done.stderr)
+
+
+def parse(report: str, complaint: str = "") -> Load:
+    rate = re.search(r"Requests/sec: +([\d.]+)", report)
+    latencies = dict(re.findall(r"^ +(50|99)% +([\d.]+[a-z]+)$", report, re.MULTILINE))
+    if not rate or len(latencies) != 2:
+        raise RuntimeError(f"wrk's report has no figures:\n{report}{complaint}")
+    if "Socket errors" in report or "Non-2xx" in report:
+        raise RuntimeError(f"the server failed some requests:\n{report}")
+    return Load(float(rate[1]), _seconds(latencies["50"]), _seconds(latencies["99"]))
+
+
+def _seconds(text: str) -> float:
+    number, unit = re.fullmatch(r"([\d.]+)([a-z]+)", text).groups()  # type: ignore[union-attr]
+    return float(number) * UNITS[unit]
