@@ -1,0 +1,10 @@
+/* What tests see of the interpreter that is none: see pystate_none.c. */
+#ifndef PYSTATE_NONE_H
+#define PYSTATE_NONE_H
+
+#include <stdint.h>
+
+extern _Thread_local intptr_t test_interpreter;
+extern volatile int test_exhausted; /* calls of pc_py_exhaust() */
+
+#endif
