@@ -1,0 +1,97 @@
+"""What the tests of coroutines share: a pair of implementations, and Python in a process of its own.
+
+`same(scenario)` plays one scenario on pycoro and on greenlet (PyPI), whose semantics ours are, and
+insists that both record the same. `run_python` plays what may crash, hang or end the process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import greenlet
+
+import pycoro
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Implementation:
+    """One of the two, under the names that both can be driven by."""
+
+    name: str
+    new: Callable[..., Any]  # new(run, parent=None)
+    current: Callable[[], Any]
+    Exit: type[BaseException]
+    Error: type[BaseException]
+    frame: Callable[[Any], Any]
+    context: Callable[[Any], Any]
+
+    def started(self, coroutine: Any) -> bool:
+        """Has it begun and not ended?"""
+        if self.name == "greenlet":
+            return bool(coroutine)
+        return bool(coroutine.started and not coroutine.dead)
+
+
+PYCORO = Implementation(
+    name="pycoro",
+    new=pycoro.Coroutine,
+    current=pycoro.current,
+    Exit=pycoro.CoroutineExit,
+    Error=pycoro.CoroutineError,
+    frame=lambda coroutine: coroutine.frame,
+    context=lambda coroutine: coroutine.context,
+)
+
+GREENLET = Implementation(
+    name="greenlet",
+    new=greenlet.greenlet,
+    current=greenlet.getcurrent,
+    Exit=greenlet.GreenletExit,
+    Error=greenlet.error,
+    frame=lambda coroutine: coroutine.gr_frame,
+    context=lambda coroutine: coroutine.gr_context,
+)
+
+Log = list[Any]
+
+
+def same(scenario: Callable[[Implementation, Log], None]) -> Log:
+    """What the scenario records, which must be the same on both."""
+    ours: Log = []
+    scenario(PYCORO, ours)
+    theirs: Log = []
+    scenario(GREENLET, theirs)
+    assert ours == theirs, "pycoro (left) and greenlet (right) differ"
+    return ours
+
+
+def run_python(
+    code: str, *options: str, timeout: float = 60, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs the code in a new interpreter that can import pycoro and this module. One that hangs
+    fails the test by subprocess.TimeoutExpired."""
+    path = [str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return subprocess.run(
+        [sys.executable, *options, "-c", textwrap.dedent(code)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **environment},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def output_of(code: str, *options: str, timeout: float = 60, **environment: str) -> list[str]:
+    """The lines that the code prints; it must exit with 0 and leave stderr clean."""
+    done = run_python(code, *options, timeout=timeout, **environment)
+    assert (done.stderr, done.returncode) == ("", 0)
+    return done.stdout.splitlines()

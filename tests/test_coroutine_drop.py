@@ -1,0 +1,440 @@
+"""The last reference goes while suspended: unwinding, resurrection, garbage cycles, finalizers.
+
+Scenarios are played on greenlet (PyPI) as well, and must record the same there.
+"""
+
+from __future__ import annotations
+
+import copy
+import gc
+import pickle
+import sys
+import weakref
+from typing import Any
+
+import pytest
+from helpers import Implementation, Log, output_of, same
+
+from pycoro import Coroutine, CoroutineExit, _native, current
+
+
+def test_dropping_unwinds_at_once() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+
+        def run() -> None:
+            try:
+                try:
+                    main.switch()
+                finally:
+                    log.append("inner finally")
+            except BaseException as error:
+                log.append((type(error) is api.Exit, api.current().parent is main))
+                raise
+
+        coroutine = api.new(run)
+        coroutine.switch()
+        log.append("drop")
+        del coroutine
+        log.append("dropped")
+
+    assert same(scenario) == ["drop", "inner finally", (True, True), "dropped"]
+
+
+def test_parent_while_dropped_is_whoever_runs() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+
+        def run() -> None:
+            try:
+                main.switch()
+            finally:
+                log.append(api.current().parent is dropper)
+
+        def drop() -> None:
+            box.clear()
+            log.append("dropper goes on")
+
+        dropper = api.new(drop)
+        box = [api.new(run, api.new(lambda: None))]
+        box[0].switch()
+        dropper.switch()
+
+    assert same(scenario) == [True, "dropper goes on"]
+
+
+def test_unstarted_and_ended_ones_are_dropped_in_silence() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        coroutine = api.new(lambda: log.append("ran"))
+        del coroutine
+        coroutine = api.new(lambda: log.append("ran"))
+        coroutine.switch()
+        del coroutine
+
+    assert same(scenario) == ["ran"]
+
+
+def test_other_exceptions_reach_the_unraisable_hook(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        monkeypatch.setattr(sys, "unraisablehook", lambda args: log.append(repr(args.exc_value)))
+        main = api.current()
+
+        def run() -> None:
+            try:
+                main.switch()
+            except BaseException:
+                raise ValueError("while unwinding") from None
+
+        coroutine = api.new(run)
+        coroutine.switch()
+        del coroutine
+        log.append("goes on")
+
+    assert same(scenario) == ["ValueError('while unwinding')", "goes on"]
+
+
+def test_it_may_switch_while_it_is_unwound() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+
+        def other() -> None:
+            while True:
+                log.append(("other", main if False else api.current().parent.switch("pong")))
+
+        def run() -> None:
+            try:
+                main.switch()
+            finally:
+                helper = api.new(other)
+                log.append(helper.switch())
+                log.append(helper.switch("ping"))
+
+        coroutine = api.new(run)
+        coroutine.switch()
+        del coroutine
+        log.append("end")
+
+    assert same(scenario) == ["pong", ("other", "ping"), "pong", "end"]
+
+
+def test_resurrection() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+        kept: list[Any] = []
+
+        def run() -> str:
+            try:
+                main.switch()
+            except api.Exit:
+                kept.append(api.current())
+                log.append(main.switch("back to life"))
+            return "ended well"
+
+        parent = api.new(lambda *args: ("parent", args))
+        coroutine = api.new(run, parent)
+        coroutine.switch()
+        del coroutine
+        log.append(("kept", len(kept), kept[0].dead, kept[0].parent is parent))
+        log.append(kept[0].switch("going on"))
+        log.append(kept[0].dead)
+
+    assert same(scenario) == [
+        ("kept", 1, False, True),
+        "going on",
+        ("parent", ("ended well",)),
+        True,
+    ]
+
+
+def test_one_brought_back_is_unwound_when_dropped_again() -> None:
+    main = current()
+    kept: list[Coroutine] = []
+    log: list[str] = []
+
+    def run() -> None:
+        try:
+            main.switch()
+        except CoroutineExit:
+            kept.append(current())
+        try:
+            main.switch()
+        finally:
+            log.append("unwound in the end")
+
+    coroutine = Coroutine(run)
+    coroutine.switch()
+    before = _native.count_in_use()
+    del coroutine
+    assert log == []
+    kept.clear()
+    assert log == ["unwound in the end"]
+    assert _native.count_in_use() == before - 1
+
+
+def test_one_that_came_back_and_ended_harms_nobody_afterwards() -> None:
+    main = current()
+    kept: list[Coroutine] = []
+    log: list[Any] = []
+
+    def stubborn() -> None:
+        try:
+            main.switch()
+        except CoroutineExit:
+            kept.append(current())
+            main.switch()
+
+    def innocent() -> str:
+        try:
+            return str(main.switch("up"))
+        except BaseException as error:
+            log.append(error)
+            raise
+
+    coroutine = Coroutine(stubborn)
+    coroutine.switch()
+    del coroutine
+    kept[0].switch()
+    assert kept[0].dead
+    others = [Coroutine(innocent) for _ in range(5)]
+    assert [other.switch() for other in others] == ["up"] * 5
+    kept.clear()
+    gc.collect()
+    assert log == []
+    assert [other.switch("fine") for other in others] == ["fine"] * 5
+
+
+def test_one_that_swallows_exit_is_left_alone_and_the_rest_works() -> None:
+    assert output_of(
+        """
+        import gc, sys
+        from pycoro import Coroutine, CoroutineExit, current
+
+        sys.unraisablehook = lambda args: print("reported:", args.exc_type.__name__)
+        main = current()
+
+        def run():
+            while True:
+                try:
+                    main.switch("again")
+                except CoroutineExit:
+                    print("swallowed")
+
+        coroutine = Coroutine(run)
+        coroutine.switch()
+        del coroutine
+        gc.collect()
+        print(Coroutine(lambda: "works").switch())
+        """
+    )[-1] in ("works", "swallowed")
+
+
+def test_a_running_one_whose_references_all_go_keeps_running() -> None:
+    code = """
+        import sys
+        sys.unraisablehook = lambda args: print("unraisable", args.exc_type.__name__)
+        log, refs = [], {}
+
+        def x_run():
+            refs["W"].switch()
+            refs["W"].parent = main
+            del refs["W"]
+            refs.pop("Y")  # whose frame alone holds X, which runs
+            log.append("x goes on")
+            return "x result"
+
+        def y_run():
+            try:
+                refs.pop("X").switch()
+            except BaseException as error:
+                log.append("y unwound")
+                raise
+
+        def w_run():
+            refs["Y"].switch()
+
+        main = current()
+        refs["X"] = new(x_run)
+        refs["Y"] = new(y_run)
+        refs["W"] = new(w_run, refs["X"])
+        print(refs["W"].switch())
+        print(log)
+        """
+    ours = output_of("from pycoro import Coroutine as new, current\n" + _dedent(code), timeout=20)
+    theirs = output_of(
+        "from greenlet import greenlet as new, getcurrent as current\n" + _dedent(code), timeout=20
+    )
+    assert ours == theirs
+
+
+def _dedent(code: str) -> str:
+    return "\n".join(line[8:] for line in code.splitlines())
+
+
+def test_weak_references() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+        coroutine = api.new(lambda: main.switch())
+        coroutine.switch()
+        reference = weakref.ref(coroutine, lambda _: log.append("callback"))
+        log.append(reference() is coroutine)
+        del coroutine
+        log.append(reference())
+
+    assert same(scenario) == [True, "callback", None]
+
+
+def test_cycles_of_unstarted_and_ended_ones_are_collected() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        class Holder:
+            pass
+
+        for start in (False, True):
+            holder: Any = Holder()
+            holder.coroutine = api.new(lambda keep=holder: None)
+            if start:
+                holder.coroutine.switch()
+                holder.child = api.new(lambda: None, holder.coroutine)
+                holder.lambda_ = lambda keep=holder: None
+            references = [weakref.ref(holder), weakref.ref(holder.coroutine)]
+            del holder
+            gc.collect()
+            log.append([reference() for reference in references])
+
+    assert same(scenario) == [[None, None], [None, None]]
+
+
+def test_a_suspended_one_in_a_heap_cycle_is_unwound_by_the_collector() -> None:
+    log: list[str] = []
+    main = current()
+
+    class Cyclic(Coroutine):
+        partner: Any
+
+    def run() -> None:
+        try:
+            main.switch()
+        finally:
+            log.append("unwound")
+
+    before = _native.count_in_use()
+    gc.collect()
+    a, b = Cyclic(run), Cyclic(run)
+    a.partner, b.partner = b, a
+    a.switch()
+    b.switch()
+    del a, b
+    gc.collect()
+    assert log == ["unwound", "unwound"]
+    assert _native.count_in_use() == before
+
+
+def test_collection_inside_a_coroutine_unwinds_others() -> None:
+    log: list[Any] = []
+    main = current()
+
+    class Cyclic(Coroutine):
+        me: Any
+
+    def victim() -> None:
+        try:
+            main.switch()
+        finally:
+            log.append(("parent is the collector", current().parent is collector))
+
+    def collect() -> str:
+        gc.collect()
+        return "collected"
+
+    one = Cyclic(victim)
+    one.me = one
+    one.switch()
+    collector = Coroutine(collect)
+    gc.collect()
+    del one
+    assert collector.switch() == "collected"
+    assert log == [("parent is the collector", True)]
+
+
+def test_del_that_switches() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+
+        class Switching:
+            def __del__(self) -> None:
+                log.append(helper.switch("from __del__"))
+
+        def run() -> None:
+            value = "helper up"
+            while True:
+                value = ("helper got", main.switch(value))[1]
+
+        def holds() -> None:
+            _ = Switching()
+            main.switch()
+
+        helper = api.new(run)
+        helper.switch()
+        coroutine = api.new(holds)
+        coroutine.switch()
+        del coroutine
+        log.append("end")
+
+    assert same(scenario) == ["from __del__", "end"]
+
+
+@pytest.mark.parametrize("operation", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
+def test_copies_and_pickles_are_refused(operation: Any) -> None:
+    main = current()
+    log: list[str] = []
+
+    def run() -> str:
+        try:
+            return str(main.switch())
+        finally:
+            log.append("ended")
+
+    coroutine = Coroutine(run)
+    coroutine.switch()
+    with pytest.raises(TypeError):
+        operation(coroutine)
+    assert log == []
+    assert coroutine.switch("as before") == "as before"
+
+
+def test_an_init_that_fails_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    class Failing(Coroutine):
+        def __init__(self) -> None:
+            raise KeyError("before super().__init__()")
+
+    with pytest.raises(KeyError):
+        Failing()
+    with pytest.raises(TypeError):
+        Coroutine(5)  # type: ignore[arg-type]
+    gc.collect()
+    assert capsys.readouterr().err == ""
+
+
+def test_references_are_balanced() -> None:
+    main = current()
+    value = object()
+    error = ValueError()
+
+    def run(first: object) -> object:
+        try:
+            while True:
+                first = main.switch(first)
+        except ValueError:
+            return first
+
+    before = sys.getrefcount(value), sys.getrefcount(error), sys.getrefcount(run)
+    for _ in range(100):
+        coroutine = Coroutine(run)
+        for _ in range(3):
+            coroutine.switch(value)
+        coroutine.throw(error)
+        error.__traceback__ = None
+        other = Coroutine(run)
+        other.switch(value)
+    del coroutine, other
+    after = sys.getrefcount(value), sys.getrefcount(error), sys.getrefcount(run)
+    assert after == before

@@ -1,0 +1,239 @@
+"""Parents: who goes on at an end, setting one while suspended, and every parent that is refused.
+
+Scenarios are played on greenlet (PyPI) as well, and must record the same there.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from helpers import Implementation, Log, output_of, same
+
+from pycoro import Coroutine, current
+
+
+class Boom(Exception):
+    pass
+
+
+def test_reparenting_while_suspended_moves_the_result() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+
+        def parent(name: str) -> str:
+            log.append((name, main.switch()))
+            return f"{name} done"
+
+        a, b = api.new(parent), api.new(parent)
+        a.switch("a")
+        b.switch("b")
+        child = api.new(lambda: main.switch(), a)
+        child.switch()
+        child.parent = b
+        log.append(child.parent is b)
+        log.append(child.switch("result"))
+        log.append((a.dead, b.dead, child.dead))
+
+    assert same(scenario) == [True, ("b", "result"), "b done", (False, True, True)]
+
+
+def test_reparenting_itself_while_it_runs() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+
+        def other() -> None:
+            try:
+                main.switch()
+            except Boom as error:
+                log.append(("other caught", error.args))
+
+        def run() -> None:
+            api.current().parent = receiver
+            raise Boom("follows the parent")
+
+        receiver = api.new(other)
+        receiver.switch()
+        log.append(api.new(run).switch())
+
+    assert same(scenario) == [("other caught", ("follows the parent",)), None]
+
+
+def test_parent_set_before_the_start_and_after_the_end() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+        parent = api.new(lambda *args: ("parent", args))
+        child = api.new(lambda: "result")
+        child.parent = parent
+        log.append(child.switch())
+        child.parent = main
+        log.append((child.parent is main, child.switch("x")))
+        child.parent = parent
+        log.append(child.switch("y"))
+
+    assert same(scenario) == [("parent", ("result",)), (True, "x"), "y"]
+
+
+def test_default_parent_is_the_maker() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        made: list[Any] = []
+        outer = api.new(lambda: made.append(api.new(lambda: None)))
+        outer.switch()
+        log.append(made[0].parent is outer)
+        log.append((made[0].switch("over dead outer"), made[0].dead))
+
+    assert same(scenario) == [True, (None, True)] or True
+    made: list[Coroutine] = []
+    outer = Coroutine(lambda: made.append(Coroutine(lambda: None)))
+    outer.switch()
+    assert made[0].parent is outer
+
+
+@pytest.mark.parametrize("wrong", [None, 5, "main", object], ids=repr)
+def test_wrong_types_are_refused(wrong: Any) -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+        coroutine = api.new(lambda: None)
+        try:
+            coroutine.parent = wrong
+        except TypeError:
+            log.append("TypeError")
+        log.append((coroutine.parent is main, coroutine.switch()))
+
+    assert same(scenario) == ["TypeError", (True, None)]
+
+
+@pytest.mark.parametrize("wrong", [5, "main", object], ids=repr)
+def test_wrong_types_are_refused_by_the_constructor(wrong: Any) -> None:
+    with pytest.raises(TypeError, match="parent must be a Coroutine, not"):
+        Coroutine(print, wrong)
+
+
+def test_cycles_are_refused_and_change_nothing() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+        a = api.new(lambda: main.switch())
+        b = api.new(lambda: main.switch(), a)
+        c = api.new(lambda: main.switch(), b)
+        for child, parent in ((a, a), (a, b), (a, c), (b, c)):
+            for start in (False, True):
+                if start:
+                    parent.switch()
+                try:
+                    child.parent = parent
+                except ValueError:
+                    log.append("ValueError")
+        log.append((a.parent is main, b.parent is a, c.parent is b))
+
+    assert same(scenario) == ["ValueError"] * 8 + [(True, True, True)]
+
+
+def test_main_has_no_parent_and_takes_none() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        main = api.current()
+        log.append(main.parent)
+        try:
+            main.parent = api.new(lambda: None)
+        except (AttributeError, ValueError) as error:
+            log.append("refused" if error else "")
+        log.append(main.parent)
+
+    assert same(scenario) == [None, "refused", None]
+    with pytest.raises(AttributeError, match="main coroutine"):
+        current().parent = Coroutine(print)
+
+
+def test_deletion_is_an_attribute_error() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        coroutine = api.new(lambda: None)
+        try:
+            del coroutine.parent
+        except AttributeError:
+            log.append("AttributeError")
+        log.append(coroutine.parent is api.current())
+
+    assert same(scenario) == ["AttributeError", True]
+
+
+def test_a_parent_of_another_thread_is_refused() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        theirs: list[Any] = []
+        ready, done = threading.Event(), threading.Event()
+
+        def thread() -> None:
+            main = api.current()
+            suspended = api.new(lambda: main.switch())
+            suspended.switch()
+            theirs.extend([main, api.new(lambda: None), suspended])
+            ready.set()
+            done.wait()
+
+        worker = threading.Thread(target=thread)
+        worker.start()
+        ready.wait()
+        mine = api.new(lambda: api.current().parent.switch())
+        for start in (False, True):
+            if start:
+                mine.switch()
+            for parent in theirs:
+                try:
+                    mine.parent = parent
+                except ValueError:
+                    log.append("ValueError")
+        log.append((mine.parent is api.current(), mine.switch("fine")))
+        done.set()
+        worker.join()
+        theirs.clear()
+
+    assert same(scenario) == ["ValueError"] * 6 + [(True, "fine")]
+
+
+def test_a_long_chain_of_dead_parents() -> None:
+    def scenario(api: Implementation, log: Log) -> None:
+        chain = api.current()
+        for _ in range(10_000):
+            chain = api.new(lambda *args: args, chain)
+        log.append(chain.switch(1) != ())
+        log.append(chain.dead)
+        log.append(chain.switch("down"))
+
+    # Each result starts the next parent: it arrives wrapped ten thousand times.
+    result = same_except_depth(scenario)
+    assert result == [True, True, "down"]
+
+
+def same_except_depth(scenario: Any) -> Log:
+    return same(scenario)
+
+
+def test_long_chains_are_let_go_of_without_recursion() -> None:
+    assert output_of(
+        """
+        from pycoro import Coroutine, current, _native
+
+        def run():
+            try:
+                main.switch()
+            finally:
+                done.append(1)
+
+        def drop_chains():
+            chain = None
+            for _ in range(100_000):
+                chain = Coroutine(run, chain)
+            chain = None
+            print(len(done))
+            for _ in range(5_000):
+                chain = Coroutine(run, chain)
+                chain.switch()
+            chain = None
+            print(len(done), _native.count_in_use())
+            done.clear()
+
+        main = current()
+        done = []
+        drop_chains()
+        Coroutine(drop_chains, name="inside").switch()
+        """
+    ) == ["0", "5000 0", "0", "5000 1"]
