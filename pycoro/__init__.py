@@ -1,6 +1,38 @@
 """Stackful coroutines for CPython: plain blocking code, tens of thousands of calls in flight."""
 
 from .coroutine import Coroutine, current, stack_size
-from .errors import CoroutineError, CoroutineExit
+from .errors import CoroutineError, CoroutineExit, LoopExit
+from .loop import Hub, Loop, get_hub, get_loop
+from .task import (
+    Greenlet,
+    GreenletExit,
+    Task,
+    getcurrent,
+    joinall,
+    killall,
+    sleep,
+    spawn,
+    spawn_later,
+)
 
-__all__ = ["Coroutine", "CoroutineError", "CoroutineExit", "current", "stack_size"]
+__all__ = [
+    "Coroutine",
+    "CoroutineError",
+    "CoroutineExit",
+    "Greenlet",
+    "GreenletExit",
+    "Hub",
+    "Loop",
+    "LoopExit",
+    "Task",
+    "current",
+    "get_hub",
+    "get_loop",
+    "getcurrent",
+    "joinall",
+    "killall",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "stack_size",
+]

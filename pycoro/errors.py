@@ -10,3 +10,8 @@ class CoroutineExit(BaseException):
     """Raised inside a suspended coroutine that is to end: its last reference has gone, its thread
     ends, or throw() was called without an exception. Not an Exception, so that `except Exception`
     lets it pass; a coroutine that ends by it gives it to its parent as a plain value."""
+
+
+class LoopExit(Exception):
+    """Raised in a thread's main program when it waits and nothing can ever run again: no task is
+    ready, no timer is set, no descriptor is waited for."""

@@ -1,0 +1,422 @@
+"""The stdlib's socket module, whose sockets let other tasks run while they wait.
+
+`socket` is a subclass of the stdlib's. Underneath the descriptor does not block: each call is tried,
+and waits only where it would have blocked; timeouts are kept here. Everything else of the
+stdlib's module is passed through.
+
+After a stream's short read its kernel buffer is empty, and the next edge will tell of more, so
+the next read waits at once, instead of failing first (`Watch.drained`, epoll(7)). Anything unusual
+about a socket, such as its end or urgent data, switches that off.
+"""
+
+from __future__ import annotations
+
+import _socket
+import errno
+import os
+import socket as _stdlib
+from time import monotonic
+from types import FunctionType
+from typing import Any
+
+from .dns import (
+    getaddrinfo,
+    gethostbyaddr,
+    gethostbyname,
+    gethostbyname_ex,
+    getnameinfo,
+    is_quick,
+)
+from .loop import get_loop
+from .poller import READ, WRITE, Watch
+from .task import sleep
+from .waiting import pass_on_until
+
+_Base = _stdlib.socket
+_raw = _socket.socket
+_recv = _raw.recv
+_recv_into = _raw.recv_into
+_send = _raw.send
+_accept = _raw._accept  # type: ignore[attr-defined]
+_get_family = _raw.family.__get__  # type: ignore[attr-defined]
+_get_type = _raw.type.__get__  # type: ignore[attr-defined]
+_get_proto = _raw.proto.__get__  # type: ignore[attr-defined]
+
+_STREAK = 128  # calls that did not wait, before a task lets the others run
+_INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
+
+
+class socket(_Base):  # the stdlib's name
+    """As the stdlib's socket. Errors: as the stdlib's; OSError (EBADF) in who waits on a socket
+    that another task closes."""
+
+    __slots__ = ("_drains", "_streak", "_timeout", "_watch")
+
+    def __init__(
+        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
+    ) -> None:
+        super().__init__(family, type, proto, fileno)
+        self._timeout: float | None = _stdlib.getdefaulttimeout()
+        self._watch: Watch | None = None
+        self._streak = 0
+        # Short reads tell nothing on datagrams, nor where control messages end them (AF_UNIX).
+        self._drains = _get_type(self) == _stdlib.SOCK_STREAM and _get_family(self) in _INET
+        _raw.setblocking(self, False)
+
+    # ---- waiting ----
+
+    def _find_watch(self) -> Watch:
+        """The running thread's Watch for this descriptor; cached for the thread that waits first."""
+        loop = get_loop()
+        watch = self._watch
+        if watch is not None and watch.loop is loop:
+            return watch
+        fd = self.fileno()
+        if fd < 0:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        found = loop.watch(fd)
+        if watch is None:
+            self._watch = found
+        return found
+
+    def _wait(self, direction: int, deadline: float | None = None) -> None:
+        """Waits for READ or WRITE after a call would have blocked; BlockingIOError is being
+        handled. `deadline`: on the monotonic clock, for several waits of one call."""
+        timeout = self._timeout
+        if timeout == 0.0:
+            raise  # noqa: PLE0704 - the BlockingIOError
+        if deadline is not None:
+            timeout = max(0.0, deadline - monotonic())
+        self._streak = 0
+        if not wait_on(self._find_watch(), direction, timeout):
+            raise TimeoutError("timed out")
+
+    def _await(self, direction: int) -> None:
+        """Waits for an edge to come."""
+        if not wait_on(self._find_watch(), direction, self._timeout):
+            raise TimeoutError("timed out")
+
+    def _count(self) -> None:
+        """A call went through at once: lets the others run now and then."""
+        self._streak += 1
+        if self._streak > _STREAK:
+            self._streak = 0
+            if self._timeout != 0.0:
+                sleep(0)
+
+    def _deadline(self) -> float | None:
+        return monotonic() + self._timeout if self._timeout else None
+
+    # ---- timeouts ----
+
+    def settimeout(self, value: float | None, /) -> None:
+        if value is not None:
+            value = float(value)
+            if value < 0.0:
+                raise ValueError("Timeout value out of range")
+        self._timeout = value
+
+    def gettimeout(self) -> float | None:
+        return self._timeout
+
+    def setblocking(self, flag: bool, /) -> None:
+        self._timeout = None if flag else 0.0
+
+    def getblocking(self) -> bool:
+        return self._timeout != 0.0
+
+    @property
+    def timeout(self) -> float | None:  # type: ignore[override]
+        return self._timeout
+
+    # ---- reading ----
+
+    def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        watch = self._watch
+        if watch is not None and watch.drained and self._timeout != 0.0:
+            self._await(READ)
+        while True:
+            try:
+                data = _recv(self, bufsize, flags)
+                break
+            except BlockingIOError:
+                self._wait(READ)
+        if len(data) < bufsize and watch is not None and data and self._drains and not flags:
+            watch.drained = not watch.unusual
+        else:
+            self._count()
+        return data
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        while True:
+            try:
+                count = _recv_into(self, buffer, nbytes, flags)
+                break
+            except BlockingIOError:
+                self._wait(READ)
+        self._count()
+        return count
+
+    def recvfrom(self, bufsize: int, flags: int = 0, /) -> Any:
+        return self._read(_raw.recvfrom, bufsize, flags)
+
+    def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> Any:
+        return self._read(_raw.recvfrom_into, buffer, nbytes, flags)
+
+    def recvmsg(self, *args: Any) -> Any:
+        return self._read(_raw.recvmsg, *args)
+
+    def recvmsg_into(self, *args: Any) -> Any:
+        return self._read(_raw.recvmsg_into, *args)
+
+    def _read(self, call: Any, *args: Any) -> Any:
+        deadline = self._deadline()
+        while True:
+            try:
+                result = call(self, *args)
+            except BlockingIOError:
+                self._wait(READ, deadline)
+            else:
+                self._count()
+                return result
+
+    # ---- writing ----
+
+    def send(self, data: Any, flags: int = 0, /) -> int:
+        while True:
+            try:
+                count = _send(self, data, flags)
+                break
+            except BlockingIOError:
+                self._wait(WRITE)
+        self._count()
+        return count
+
+    def sendall(self, data: Any, flags: int = 0, /) -> None:
+        try:
+            sent = _send(self, data, flags)
+        except BlockingIOError:
+            if self._timeout == 0.0:
+                raise
+            sent = 0
+        size = len(data) if type(data) is bytes else memoryview(data).nbytes
+        if sent == size:
+            self._count()
+        else:
+            self._send_rest(memoryview(data).cast("B"), sent, flags)
+
+    def _send_rest(self, view: memoryview, sent: int, flags: int) -> None:
+        deadline = self._deadline()
+        size = len(view)
+        while sent < size:
+            try:
+                sent += _send(self, view[sent:], flags)
+                self._count()
+            except BlockingIOError:
+                self._wait(WRITE, deadline)
+
+    def sendto(self, *args: Any) -> int:
+        return self._write(_raw.sendto, *args)
+
+    def sendmsg(self, *args: Any) -> int:
+        return self._write(_raw.sendmsg, *args)
+
+    def _write(self, call: Any, *args: Any) -> Any:
+        deadline = self._deadline()
+        while True:
+            try:
+                result = call(self, *args)
+            except BlockingIOError:
+                self._wait(WRITE, deadline)
+            else:
+                self._count()
+                return result
+
+    def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
+        if self._timeout == 0.0:
+            raise ValueError("non-blocking sockets are not supported")
+        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+
+    # ---- connections ----
+
+    def accept(self) -> tuple[socket, Any]:
+        while True:
+            try:
+                fd, address = _accept(self)
+                break
+            except BlockingIOError:
+                self._wait(READ)
+        self._count()
+        return (
+            type(self)._adopt(_get_family(self), _get_type(self), _get_proto(self), fd),
+            address,
+        )
+
+    @staticmethod
+    def _adopt(family: int, kind: int, proto: int, fd: int) -> socket:
+        return socket(family, kind, proto, fileno=fd)
+
+    def connect(self, address: Any, /) -> None:
+        error = self._connect(address)
+        if error:
+            raise OSError(error, os.strerror(error))
+
+    def connect_ex(self, address: Any, /) -> int:
+        try:
+            return self._connect(address)
+        except TimeoutError:
+            return errno.EAGAIN
+        except OSError as error:
+            if isinstance(error, _stdlib.gaierror):
+                raise
+            return error.errno or errno.EIO
+
+    def _connect(self, address: Any) -> int:
+        if _get_family(self) in _INET and isinstance(address, tuple):
+            address = _resolve(self, address)
+        error = _raw.connect_ex(self, address)
+        if error not in (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY) or self._timeout == 0.0:
+            return error
+        if error == errno.EAGAIN:  # AF_UNIX: the backlog is full, and no edge will tell
+            deadline = self._deadline()
+            while error == errno.EAGAIN:
+                if deadline is not None and monotonic() >= deadline:
+                    raise TimeoutError("timed out")
+                sleep(0.005)
+                error = _raw.connect_ex(self, address)
+            return error
+        watch = self._find_watch()
+        if not wait_on(watch, WRITE, self._timeout):
+            raise TimeoutError("timed out")
+        return self.getsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_ERROR)
+
+    # ---- the end ----
+
+    def _real_close(self, *args: Any) -> None:
+        self._forget()
+        super()._real_close(*args)  # type: ignore[misc]
+
+    def detach(self) -> int:
+        self._forget()
+        return super().detach()
+
+    def _forget(self) -> None:
+        watch = self._watch
+        if watch is not None:
+            self._watch = None
+            watch.loop.unwatch(
+                watch.fd, OSError(errno.EBADF, "another task closed the socket meanwhile")
+            )
+
+    def dup(self) -> socket:
+        twin = type(self)(self.family, self.type, self.proto, fileno=_stdlib.dup(self.fileno()))
+        twin._timeout = self._timeout
+        return twin
+
+
+SocketType = socket
+
+
+def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
+    """Waits for the next edge; False where `timeout` seconds were over first."""
+    loop = watch.loop
+    me = loop.enlist(watch)
+    if direction == READ and watch.reader is None:
+        watch.reader = me
+    elif direction == WRITE and watch.writer is None:
+        watch.writer = me
+    elif watch.crowd is None:
+        watch.crowd = [(direction, me)]
+    else:
+        watch.crowd.append((direction, me))
+    if timeout is None:
+        del me
+        loop.pass_on()
+        return True
+    return pass_on_until(loop, me, watch, timeout)
+
+
+def wait_read(fd: Any, timeout: float | None = None) -> None:
+    """Waits until the descriptor, or object with fileno(), is readable. Errors: TimeoutError
+    after `timeout` seconds; OSError where it is closed meanwhile."""
+    _wait_level(fd, READ, timeout)
+
+
+def wait_write(fd: Any, timeout: float | None = None) -> None:
+    """Like wait_read(), until it is writable."""
+    _wait_level(fd, WRITE, timeout)
+
+
+def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
+    number = fd if isinstance(fd, int) else fd.fileno()
+    loop = get_loop()
+    watch = loop.watch(number)
+    loop.rearm(watch)
+    if not wait_on(watch, direction, timeout):
+        raise TimeoutError("timed out")
+
+
+
+# ---- the module's other names ----
+
+
+def _resolve(sock: socket, address: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The address with a number for a host name that the system call would have to look up."""
+    if not address or not isinstance(address[0], (str, bytes, bytearray)) or is_quick(address[0]):
+        return address
+    found = getaddrinfo(
+        address[0], address[1], _get_family(sock), _get_type(sock), _get_proto(sock)
+    )
+    return (*found[0][4][:2], *address[2:])
+
+
+# The stdlib's functions that make sockets or look names up, with ours in place of its own.
+_names = {
+    **vars(_stdlib),
+    "socket": socket,
+    "getaddrinfo": getaddrinfo,
+    "gethostbyaddr": gethostbyaddr,
+    "gethostbyname": gethostbyname,
+}
+
+
+def _with_our_names(function: Any) -> Any:
+    ours = FunctionType(
+        function.__code__, _names, function.__name__, function.__defaults__, function.__closure__
+    )
+    ours.__kwdefaults__ = function.__kwdefaults__
+    ours.__doc__ = function.__doc__
+    _names[function.__name__] = ours
+    return ours
+
+
+has_dualstack_ipv6 = _with_our_names(_stdlib.has_dualstack_ipv6)
+create_connection = _with_our_names(_stdlib.create_connection)
+create_server = _with_our_names(_stdlib.create_server)
+fromfd = _with_our_names(_stdlib.fromfd)
+getfqdn = _with_our_names(_stdlib.getfqdn)
+
+
+def socketpair(
+    family: int | None = None, type: int = _stdlib.SOCK_STREAM, proto: int = 0
+) -> tuple[socket, socket]:
+    one, other = _stdlib.socketpair(family, type, proto)
+    return (
+        socket(one.family, one.type, one.proto, fileno=one.detach()),
+        socket(other.family, other.type, other.proto, fileno=other.detach()),
+    )
+
+
+__all__ = [  # noqa: PLE0604 - the stdlib's and ours
+    *_stdlib.__all__,
+    "gethostbyaddr",
+    "gethostbyname",
+    "gethostbyname_ex",
+    "getnameinfo",
+    "wait_read",
+    "wait_write",
+]
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_stdlib, name)

@@ -1,0 +1,94 @@
+"""The one cancellable wait under everything that blocks.
+
+wait() suspends the running coroutine, which somebody has to know of: it is told to `where`, which
+is woken by Loop.wake(), or forgets it when the time is over or an error is raised in it
+(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+from .loop import Loop, get_loop
+from .timers import Timer
+
+
+class Deadline(Timer):
+    """Breaks off a wait. `passed`: it did; a wait that was over before is left alone."""
+
+    __slots__ = ("loop", "passed", "waiter", "where")
+
+    def __init__(self, loop: Loop, seconds: float, waiter: Any, where: Any) -> None:
+        super().__init__(monotonic() + seconds, loop.wake, ())
+        self.loop = loop
+        self.waiter = waiter
+        self.where = where
+        self.passed = False
+
+    def run(self) -> None:
+        waiter, where = self.waiter, self.where
+        if waiter._wait is where:
+            self.passed = True
+            where.forget(waiter)
+            self.loop.wake(waiter)
+
+
+def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) -> bool:
+    """After Loop.enlist(): waits to be woken, for `timeout` seconds at most (None: no limit).
+    False where the time was over first."""
+    if timeout is None:
+        del waiter
+        loop.pass_on()
+        return True
+    deadline = Deadline(loop, timeout, waiter, where)
+    del waiter
+    loop.add_timer(deadline)
+    try:
+        loop.pass_on()
+    finally:
+        deadline.cancel()
+    return not deadline.passed
+
+
+class WaitQueue:
+    """Coroutines that wait, in their order. Of one thread's loop."""
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        self._waiters: deque[Any] = deque()
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._waiters)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Waits to be woken; False where `timeout` seconds were over first."""
+        loop = get_loop()
+        waiter = loop.enlist(self)
+        self._waiters.append(waiter)
+        if timeout is None:
+            del waiter
+            loop.pass_on()
+            return True
+        return pass_on_until(loop, waiter, self, timeout)
+
+    def wake_one(self) -> bool:
+        """Wakes who has waited longest; False where nobody waits."""
+        if not self._waiters:
+            return False
+        get_loop().wake(self._waiters.popleft())
+        return True
+
+    def wake_all(self) -> None:
+        loop = get_loop()
+        while self._waiters:
+            loop.wake(self._waiters.popleft())
+
+    def forget(self, waiter: Any) -> None:
+        self._waiters.remove(waiter)

@@ -1,0 +1,114 @@
+"""Waking a loop that sleeps in the kernel: from another thread, and for a signal.
+
+A socket pair: a byte written to one end makes the other readable. The main thread's also is
+Python's signal wakeup descriptor, so that a signal ends the sleep no matter which thread it
+arrives in, and handlers run at once. Somebody else's wakeup descriptor is left in place: then a
+signal is noticed as soon as it interrupts the main thread itself.
+
+And Ctrl-C: KeyboardInterrupt may come between any two instructions, which the queues of the loop
+could not stand. Functions that touch them are marked, and the interrupt waits for a better moment.
+"""
+
+from __future__ import annotations
+
+import _socket
+import signal
+import threading
+from collections.abc import Callable
+from types import CodeType, FrameType
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Wakeup:
+    """`fd` becomes readable after wake(), until drain(). wake() is safe in any thread and in
+    signal handlers."""
+
+    __slots__ = ("_reader", "_watches_signals", "_writer", "fd")
+
+    def __init__(self) -> None:
+        self._reader, self._writer = _socket.socketpair(
+            _socket.AF_UNIX, _socket.SOCK_STREAM | getattr(_socket, "SOCK_CLOEXEC", 0)
+        )
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+        self.fd: int = self._reader.fileno()
+        self._watches_signals = False
+        if threading.current_thread() is threading.main_thread():
+            self._watch_signals()
+
+    def _watch_signals(self) -> None:
+        try:
+            former = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        except ValueError:  # not the interpreter's own main thread
+            return
+        if former == -1:
+            self._watches_signals = True
+        else:
+            signal.set_wakeup_fd(former, warn_on_full_buffer=False)
+
+    def wake(self) -> None:
+        try:
+            self._writer.send(b"\0")
+        except BlockingIOError:  # full: it is readable all right
+            pass
+        except OSError:  # closed: its loop has ended
+            pass
+
+    def drain(self) -> None:
+        try:
+            while len(self._reader.recv(4096)) == 4096:
+                pass
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        if self._watches_signals:
+            self._watches_signals = False
+            try:
+                former = signal.set_wakeup_fd(-1)
+                if former not in (-1, self._writer.fileno()):
+                    signal.set_wakeup_fd(former)
+            except ValueError:  # another thread closes it: the interpreter ends
+                pass
+        self._reader.close()
+        self._writer.close()
+
+
+# ---- Ctrl-C ----
+
+_careful: set[CodeType] = set()
+
+
+def defer_interrupt(function: F) -> F:
+    """Marks a function that must not be left in the middle by KeyboardInterrupt: what it took out
+    of a queue would be lost. It soon waits, and then the interrupt comes."""
+    _careful.add(function.__code__)  # type: ignore[attr-defined]
+    return function
+
+
+def on_interrupt(interrupt: Callable[[], object], is_loop: Callable[[], bool]) -> None:
+    """Ctrl-C calls `interrupt` where is_loop() or a careful function is running, and raises
+    KeyboardInterrupt there elsewhere. Main thread only; a handler of somebody's own stays."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        careful = is_loop()
+        while not careful and frame is not None and _is_own(frame):
+            careful = frame.f_code in _careful
+            frame = frame.f_back
+        if not careful:
+            raise KeyboardInterrupt
+        interrupt()
+
+    try:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, handle)
+    except ValueError:  # not the interpreter's own main thread
+        pass
+
+
+def _is_own(frame: FrameType) -> bool:
+    return bool(frame.f_globals.get("__package__") == __package__)
