@@ -18,13 +18,16 @@
    fault that is part of the test: */
 #if defined(__SANITIZE_ADDRESS__)
 #define UNDER_TOOL 1
+#define UNDER_VALGRIND 0
 #define EXPECT_FAULT() ((void)0)
 #elif defined(PC_TELL_TOOLS)
 #include <valgrind/valgrind.h>
 #define UNDER_TOOL RUNNING_ON_VALGRIND
+#define UNDER_VALGRIND RUNNING_ON_VALGRIND
 #define EXPECT_FAULT() VALGRIND_DISABLE_ERROR_REPORTING
 #else
 #define UNDER_TOOL 0
+#define UNDER_VALGRIND 0
 #define EXPECT_FAULT() ((void)0)
 #endif
 
