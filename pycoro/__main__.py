@@ -84,7 +84,7 @@ def measure_pycoro(clients: int, messages: int) -> report.Column:
     with Progress("pycoro") as show:
         echo = with_pycoro.run_echo(clients, messages, show)
     bare = worker.measure("with_pycoro", "bare")
-    return report.Column("pycoro", importlib.metadata.version("pycoro"), asdict(echo), bare)
+    return report.Column("pycoro", version_of("pycoro"), asdict(echo), bare)
 
 
 def measure_peers(clients: int, messages: int, notes: list[str]) -> list[report.Column]:
@@ -108,13 +108,18 @@ def installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
+def version_of(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:  # imported from a source tree
+        return "source"
+
+
 def measure_peer(
     name: str, distribution: str, clients: int, messages: int, notes: list[str]
 ) -> report.Column:
     """distribution: whose version to show, the interpreter's if empty; no clients: no echo run."""
-    version = (
-        importlib.metadata.version(distribution) if distribution else platform.python_version()
-    )
+    version = version_of(distribution) if distribution else platform.python_version()
     column = report.Column(name, version)
     try:
         if clients:

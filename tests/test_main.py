@@ -61,7 +61,7 @@ def test_table_beside_peers() -> None:
     )
     titles = lines[3].split()
     assert titles[0] == "pycoro" and titles[-2:] == ["asyncio", "threads"]
-    rows = {line[:30].strip(): line[30:].split() for line in lines[5:14]}
+    rows = {line[:30].strip(): line[30:].split() for line in lines[5:15]}
     assert set(rows["messages, each verified"]) <= {"80", "-"}
     assert rows["messages, each verified"][0] == rows["messages, each verified"][-1] == "80"
     assert "-" not in [row[0] for row in rows.values()]

@@ -35,7 +35,7 @@ class Echo:
         self.bytes = [0] * clients
         self.failure: BaseException | None = None
         self.memory = 0
-        self.started = self.ended = 0.0
+        self.started = self.ended = self.processor = 0.0
 
     def run(self) -> EchoResult:
         """Serves and drives; DemoError with a sentence where that fails."""
@@ -56,6 +56,7 @@ class Echo:
             self.watch("echoing", messages, total)
         if self.failure:
             raise DemoError(explain(self.failure, len(self.opened))) from self.failure
+        processor = time.process_time() - self.processor
         for task in tasks:
             task.join()
         listener.close()
@@ -65,6 +66,7 @@ class Echo:
             bytes=sum(self.bytes),
             connect_seconds=self.started - begin,
             echo_seconds=self.ended - self.started,
+            echo_processor_seconds=processor,
             memory=self.memory - memory_before,
         )
 
@@ -78,7 +80,8 @@ class Echo:
             if self.failure:
                 return
             self.world.sleep(LOOK)
-        self.memory, self.started = used_memory(), time.perf_counter()
+        self.memory = used_memory()
+        self.started, self.processor = time.perf_counter(), time.process_time()
 
     def serve(self, listener: socket.socket) -> None:
         try:

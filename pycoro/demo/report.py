@@ -48,6 +48,7 @@ ROWS: list[tuple[str, str, Callable[[Figures], float], Callable[[float], str]]] 
     ("bytes echoed", "echo", _field("bytes"), _count),
     ("seconds to connect all", "echo", _field("connect_seconds"), _seconds),
     ("seconds to echo all", "echo", _field("echo_seconds"), _seconds),
+    ("processor seconds of that", "echo", _field("echo_processor_seconds"), _seconds),
     ("messages a second", "echo", _rate, _count),
     ("bytes of memory a connection", "echo", _each, _count),
     ("switches a second, bare", "bare", _field("switches"), _count),

@@ -28,7 +28,7 @@ class Echo:
         self.show = show
         self.opened = self.accepted = self.done = self.bytes = self.memory = 0
         self.failure: BaseException | None = None
-        self.started = self.ended = 0.0
+        self.started = self.ended = self.processor = 0.0
         self.gate = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
 
@@ -43,13 +43,15 @@ class Echo:
         while not self.opened == self.accepted == self.clients and not self.failure:
             await self.watch("connecting", self.opened, self.clients)
         if not self.failure:
-            self.memory, self.started = used_memory() - memory_before, time.perf_counter()
+            self.memory = used_memory() - memory_before
+            self.started, self.processor = time.perf_counter(), time.process_time()
         self.gate.set()
         total = self.clients * self.messages
         while self.done < total and not self.failure:
             await self.watch("echoing", self.done, total)
         if self.failure:
             raise DemoError(explain(self.failure, self.opened)) from self.failure
+        processor = time.process_time() - self.processor
         await asyncio.gather(*self.tasks)
         server.close()
         await server.wait_closed()
@@ -59,6 +61,7 @@ class Echo:
             bytes=self.bytes,
             connect_seconds=self.started - begin,
             echo_seconds=self.ended - self.started,
+            echo_processor_seconds=processor,
             memory=self.memory,
         )
 

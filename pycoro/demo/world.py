@@ -43,6 +43,7 @@ class EchoResult:
     bytes: int
     connect_seconds: float
     echo_seconds: float
+    echo_processor_seconds: float
     memory: int
 
 
