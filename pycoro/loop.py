@@ -27,7 +27,7 @@ from typing import Any
 from . import _native
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, LoopExit
-from .poller import READABLE, UNUSUAL, WRITABLE, Poller, Watch, make_poller
+from .poller import READ, READABLE, UNUSUAL, WRITABLE, Poller, Watch, make_poller
 from .timers import Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 
@@ -360,8 +360,11 @@ class Loop(Coroutine):
 
     def _wake_crowd(self, watch: Watch, bits: int) -> None:
         crowd, watch.crowd = watch.crowd or [], None
-        for direction, waiter in crowd:
-            if waiter._wait is watch:
+        for entry in crowd:
+            direction, waiter, where = entry
+            if not bits & (READABLE if direction == READ else WRITABLE):
+                watch.join_crowd(*entry)
+            elif waiter._wait is where:  # else another watch has woken it
                 self.wake(waiter)
 
     def _call_back(self, watch: Watch, bits: int) -> None:

@@ -8,12 +8,14 @@ rearm(). Here is no policy: what happens to those who wait is the loop's.
 from __future__ import annotations
 
 import select
-import selectors
 from collections.abc import Callable
+from selectors import DefaultSelector
 from typing import Any, Protocol
 
 READ = 1
 WRITE = 2
+
+_epoll: Any = getattr(select, "epoll", None)
 
 # Values of Linux and of every poll(2); select lacks the names where there is no epoll.
 _IN, _PRI, _OUT, _ERR, _HUP, _RDHUP = 0x1, 0x2, 0x4, 0x8, 0x10, 0x2000
@@ -24,7 +26,7 @@ UNUSUAL = _PRI | _ERR | _HUP | _RDHUP
 
 class Watch:
     """A descriptor, and who waits for it. `reader` and `writer`: one coroutine each, or None;
-    `crowd`: further ones, with their direction; `on_read`, `on_write`: callbacks."""
+    `crowd`: further ones: direction, coroutine, what it waits for; `on_read`, `on_write`: callbacks."""
 
     __slots__ = ("crowd", "drained", "fd", "loop", "on_read", "on_write", "reader", "unusual", "writer")
 
@@ -33,11 +35,17 @@ class Watch:
         self.loop = loop
         self.reader: Any = None
         self.writer: Any = None
-        self.crowd: list[tuple[int, Any]] | None = None
+        self.crowd: list[tuple[int, Any, Any]] | None = None
         self.on_read: Any = None
         self.on_write: Any = None
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
+
+    def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
+        """For who is not the only one in that direction, or waits for others too: `where`."""
+        if self.crowd is None:
+            self.crowd = []
+        self.crowd.append((direction, waiter, where))
 
     def forget(self, waiter: Any) -> None:
         """The coroutine waits no more."""
@@ -54,7 +62,7 @@ class Watch:
         wanted = READ if self.reader is not None or self.on_read is not None else 0
         if self.writer is not None or self.on_write is not None:
             wanted |= WRITE
-        for direction, _ in self.crowd or ():
+        for direction, _, _ in self.crowd or ():
             wanted |= direction
         return wanted
 
@@ -87,7 +95,7 @@ class EpollPoller:
     _MASK = _IN | _PRI | _OUT | _RDHUP | 1 << 31  # EPOLLET
 
     def __init__(self, watches: dict[int, Watch]) -> None:
-        self._epoll = select.epoll()
+        self._epoll = _epoll()
         self.poll: Callable[[float], list[tuple[int, int]]] = self._epoll.poll
 
     def add(self, watch: Watch) -> None:
@@ -118,7 +126,7 @@ class SelectorPoller:
 
     def __init__(self, watches: dict[int, Watch]) -> None:
         self._watches = watches
-        self._selector = selectors.DefaultSelector()
+        self._selector = DefaultSelector()
 
     def add(self, watch: Watch) -> None:
         self._selector.register(watch.fd, READ | WRITE)  # raises where that cannot work
@@ -156,6 +164,6 @@ class SelectorPoller:
 
 def make_poller(watches: dict[int, Watch]) -> Poller:
     """The best one here, for these watches by descriptor, which the caller keeps up to date."""
-    if hasattr(select, "epoll"):
+    if _epoll is not None:
         return EpollPoller(watches)
     return SelectorPoller(watches)

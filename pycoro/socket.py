@@ -30,7 +30,7 @@ from .dns import (
 from .loop import get_loop
 from .poller import READ, WRITE, Watch
 from .task import sleep
-from .waiting import pass_on_until
+from .waiting import wait_on, wait_read, wait_write
 
 _Base = _stdlib.socket
 _raw = _socket.socket
@@ -247,14 +247,7 @@ class socket(_Base):  # the stdlib's name
             except BlockingIOError:
                 self._wait(READ)
         self._count()
-        return (
-            type(self)._adopt(_get_family(self), _get_type(self), _get_proto(self), fd),
-            address,
-        )
-
-    @staticmethod
-    def _adopt(family: int, kind: int, proto: int, fd: int) -> socket:
-        return socket(family, kind, proto, fileno=fd)
+        return socket(_get_family(self), _get_type(self), _get_proto(self), fd), address
 
     def connect(self, address: Any, /) -> None:
         error = self._connect(address)
@@ -317,46 +310,6 @@ class socket(_Base):  # the stdlib's name
 SocketType = socket
 
 
-def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
-    """Waits for the next edge; False where `timeout` seconds were over first."""
-    loop = watch.loop
-    me = loop.enlist(watch)
-    if direction == READ and watch.reader is None:
-        watch.reader = me
-    elif direction == WRITE and watch.writer is None:
-        watch.writer = me
-    elif watch.crowd is None:
-        watch.crowd = [(direction, me)]
-    else:
-        watch.crowd.append((direction, me))
-    if timeout is None:
-        del me
-        loop.pass_on()
-        return True
-    return pass_on_until(loop, me, watch, timeout)
-
-
-def wait_read(fd: Any, timeout: float | None = None) -> None:
-    """Waits until the descriptor, or object with fileno(), is readable. Errors: TimeoutError
-    after `timeout` seconds; OSError where it is closed meanwhile."""
-    _wait_level(fd, READ, timeout)
-
-
-def wait_write(fd: Any, timeout: float | None = None) -> None:
-    """Like wait_read(), until it is writable."""
-    _wait_level(fd, WRITE, timeout)
-
-
-def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
-    number = fd if isinstance(fd, int) else fd.fileno()
-    loop = get_loop()
-    watch = loop.watch(number)
-    loop.rearm(watch)
-    if not wait_on(watch, direction, timeout):
-        raise TimeoutError("timed out")
-
-
-
 # ---- the module's other names ----
 
 
@@ -400,11 +353,10 @@ getfqdn = _with_our_names(_stdlib.getfqdn)
 def socketpair(
     family: int | None = None, type: int = _stdlib.SOCK_STREAM, proto: int = 0
 ) -> tuple[socket, socket]:
-    one, other = _stdlib.socketpair(family, type, proto)
-    return (
-        socket(one.family, one.type, one.proto, fileno=one.detach()),
-        socket(other.family, other.type, other.proto, fileno=other.detach()),
-    )
+    """As the stdlib's."""
+    pair = _socket.socketpair(_stdlib.AF_UNIX if family is None else family, type, proto)
+    one, other = (socket(_get_family(end), type, proto, end.detach()) for end in pair)
+    return one, other
 
 
 __all__ = [  # noqa: PLE0604 - the stdlib's and ours

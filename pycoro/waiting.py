@@ -2,7 +2,8 @@
 
 wait() suspends the running coroutine, which somebody has to know of: it is told to `where`, which
 is woken by Loop.wake(), or forgets it when the time is over or an error is raised in it
-(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served.
+(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served. A poller's Watch is
+another: wait_on() one, wait_any() of several, wait_read() and wait_write() for descriptors.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from time import monotonic
 from typing import Any
 
 from .loop import Loop, get_loop
+from .poller import READ, WRITE, Watch
 from .timers import Timer
 
 
@@ -92,3 +94,67 @@ class WaitQueue:
 
     def forget(self, waiter: Any) -> None:
         self._waiters.remove(waiter)
+
+
+def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
+    """Waits for the next edge; False where `timeout` seconds were over first."""
+    loop: Loop = watch.loop
+    waiter = loop.enlist(watch)
+    if direction == READ and watch.reader is None:
+        watch.reader = waiter
+    elif direction == WRITE and watch.writer is None:
+        watch.writer = waiter
+    else:
+        watch.join_crowd(direction, waiter, watch)
+    if timeout is None:
+        del waiter
+        loop.pass_on()
+        return True
+    return pass_on_until(loop, waiter, watch, timeout)
+
+
+class _Any:
+    """Waits for an edge of any of several watches."""
+
+    __slots__ = ("watches",)
+
+    def __init__(self, watches: list[tuple[Watch, int]]) -> None:
+        self.watches = watches
+
+    def forget(self, waiter: Any) -> None:
+        for watch, _ in self.watches:
+            watch.forget(waiter)
+
+
+def wait_any(loop: Loop, watches: list[tuple[Watch, int]], timeout: float | None) -> bool:
+    """Waits until one of these (watch, direction) pairs is ready, now or later; False where
+    `timeout` seconds were over first."""
+    where = _Any(watches)
+    waiter = loop.enlist(where)
+    try:
+        for watch, direction in watches:
+            watch.join_crowd(direction, waiter, where)
+            loop.rearm(watch)
+        return pass_on_until(loop, waiter, where, timeout)
+    finally:
+        where.forget(waiter)
+
+
+def wait_read(fd: Any, timeout: float | None = None) -> None:
+    """Waits until the descriptor, or object with fileno(), is readable. Errors: TimeoutError
+    after `timeout` seconds; OSError where it cannot be waited for or is closed meanwhile."""
+    _wait_level(fd, READ, timeout)
+
+
+def wait_write(fd: Any, timeout: float | None = None) -> None:
+    """Like wait_read(), until it is writable."""
+    _wait_level(fd, WRITE, timeout)
+
+
+def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
+    number = fd if isinstance(fd, int) else fd.fileno()
+    loop = get_loop()
+    watch = loop.watch(number)
+    loop.rearm(watch)
+    if not wait_on(watch, direction, timeout):
+        raise TimeoutError("timed out")

@@ -1,0 +1,93 @@
+"""The stdlib's ssl module, whose sockets let other tasks run while they wait.
+
+SSLSocket is the stdlib's over our socket: OpenSSL reads and writes the descriptor itself, which
+does not block, and says what it waits for. A context makes the kind of socket that its
+`sslsocket_class` names; SSLContext here names ours. The rest of the module is passed through.
+"""
+
+from __future__ import annotations
+
+import ssl as _stdlib
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from .poller import READ, WRITE
+from .socket import create_connection, socket
+
+_WantRead = _stdlib.SSLWantReadError
+_WantWrite = _stdlib.SSLWantWriteError
+_BaseSocket = _stdlib.SSLSocket
+
+
+class SSLSocket(_BaseSocket, socket):
+    """As the stdlib's SSLSocket. SSLContext.wrap_socket() makes it."""
+
+    def _retry(self, call: Callable[..., Any], *args: Any) -> Any:
+        deadline = self._deadline()
+        while True:
+            try:
+                return call(*args)
+            except _WantRead:
+                self._wait(READ, deadline)
+            except _WantWrite:
+                self._wait(WRITE, deadline)
+
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:
+        data = self._retry(super().read, len, buffer)
+        self._count()
+        return data
+
+    def write(self, data: Any) -> int:
+        count: int = self._retry(super().write, data)
+        self._count()
+        return count
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        return self._retry(super().send, data, flags)  # type: ignore[no-any-return]
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        if self._sslobj is None:  # type: ignore[attr-defined]
+            socket.sendall(self, data, flags)
+        else:
+            super().sendall(data, flags)
+
+    def do_handshake(self, block: bool = False) -> None:
+        timeout = self.gettimeout()
+        if timeout == 0.0 and block:
+            self.settimeout(None)
+        try:
+            self._retry(super().do_handshake)
+        finally:
+            self.settimeout(timeout)
+
+    def unwrap(self) -> Any:
+        return self._retry(super().unwrap)
+
+
+class SSLContext(_stdlib.SSLContext):
+    """As the stdlib's SSLContext; its sockets are the cooperative ones."""
+
+    sslsocket_class = SSLSocket
+
+
+# The stdlib's functions that make contexts, with ours in place of its own.
+_names = {**vars(_stdlib), "SSLContext": SSLContext, "create_connection": create_connection}
+
+
+def _with_our_names(function: Any) -> Any:
+    ours = FunctionType(function.__code__, _names, function.__name__, function.__defaults__)
+    ours.__kwdefaults__ = function.__kwdefaults__
+    ours.__doc__ = function.__doc__
+    _names[function.__name__] = ours
+    return ours
+
+
+create_default_context = _with_our_names(_stdlib.create_default_context)
+_create_unverified_context = _with_our_names(_stdlib._create_unverified_context)
+_create_stdlib_context = _names["_create_stdlib_context"] = _create_unverified_context
+get_server_certificate = _with_our_names(_stdlib.get_server_certificate)
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_stdlib, name)
