@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import argparse
 
-import pycoro.socket
-
 import pycoro
+import pycoro.socket
 
 
 def echo(connection: pycoro.socket.socket, address: tuple[str, int]) -> None:

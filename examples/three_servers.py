@@ -26,9 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pycoro.socket
-
 import pycoro
+import pycoro.socket
 
 WAIT = 0.05  # seconds that a request takes, whoever serves it
 BACKLOG = 1024

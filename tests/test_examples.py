@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree
 from collections.abc import Iterator
 from pathlib import Path
@@ -152,6 +153,32 @@ def test_echo_server_by_a_real_client(
         clients(port)[client], input="hello\nworld\n", capture_output=True, text=True, timeout=20
     )
     assert done.stdout == "hello\nworld\n"
+
+
+def test_the_program_in_the_readme(tmp_path: Path) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(blocks) == 1
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    program = tmp_path / "program.py"
+    program.write_text(blocks[0].replace("7000", str(port)))
+    with subprocess.Popen([sys.executable, str(program)], env=ENVIRONMENT) as process:
+        try:
+            with connect_when_ready(port, process) as connection:
+                connection.sendall(b"hello")
+                assert connection.recv(100) == b"hello"
+        finally:
+            process.kill()
+
+
+def connect_when_ready(port: int, process: subprocess.Popen[bytes]) -> socket.socket:
+    """The program says nothing when it listens, so knocks until it opens, or has ended."""
+    while process.poll() is None:
+        try:
+            return socket.create_connection(("127.0.0.1", port), timeout=20)
+        except ConnectionRefusedError:
+            time.sleep(0.02)
+    raise AssertionError(f"the program ended with status {process.returncode}")
 
 
 def test_three_servers(tmp_path: Path) -> None:

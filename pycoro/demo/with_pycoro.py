@@ -16,11 +16,14 @@ TURNS = 400_000
 
 
 def listen(backlog: int) -> pycoro.socket.socket:
-    return pycoro.socket.create_server(("127.0.0.1", 0), backlog=backlog)
+    listener: pycoro.socket.socket
+    listener = pycoro.socket.create_server(("127.0.0.1", 0), backlog=backlog)
+    return listener
 
 
 def connect(address: Address) -> pycoro.socket.socket:
-    return pycoro.socket.create_connection(address)
+    connection: pycoro.socket.socket = pycoro.socket.create_connection(address)
+    return connection
 
 
 WORLD = World(spawn=pycoro.spawn, sleep=pycoro.sleep, listen=listen, connect=connect)
