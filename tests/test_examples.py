@@ -20,9 +20,15 @@ from pathlib import Path
 
 import pytest
 
+import pycoro
+
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "MPLBACKEND": "Agg"}
+ENVIRONMENT = {
+    **os.environ,
+    "PYTHONPATH": str(Path(pycoro.__file__).parent.parent),
+    "MPLBACKEND": "Agg",
+}
 
 
 def run(name: str, *arguments: str) -> list[str]:

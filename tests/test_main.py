@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
+import pycoro
 from pycoro.demo import echo, report, system
 from pycoro.demo.world import DemoError
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(pycoro.__file__).parent.parent  # of the one that is tested, installed or not
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONFAULTHANDLER": "1"}
 
 
