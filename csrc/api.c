@@ -7,8 +7,12 @@
 #include "guard.h"
 
 #include <stdio.h>
+#include <structmember.h> /* PyMemberDef, on 3.11 */
 
-static PyObject *finish_hook, *refuse_hook, *called_hook, *nothing; /* set at import; GIL */
+/* Set once at import; the GIL guards them. */
+static PyObject *finish_hook, *refuse_hook, *called_hook, *empty_tuple;
+static PyTypeObject *coroutine_type;
+static Py_ssize_t handle_offset;
 
 static uintptr_t refuse(int code)
 {
@@ -39,15 +43,16 @@ static struct pc_coro *of_handle(intptr_t handle)
 
 /* ---- delivery ---- */
 
-static PyObject *take_from(PyObject *box)
+/* Unpacks (handle, value) or a handle; both stay the parcel's. 0, or -1 with an exception. */
+static int unpack(PyObject *parcel, intptr_t *handle, PyObject **value)
 {
-    if (PyList_GET_SIZE(box) < 1)
-        return Py_NewRef(Py_None);
-    PyObject *value = PyList_GET_ITEM(box, 0);
-    PyList_SET_ITEM(box, 0, Py_NewRef(Py_None));
-    if (value == nothing)
-        Py_SETREF(value, PyTuple_New(0)); /* never fails: there is only the one */
-    return value;
+    *value = empty_tuple;
+    if (PyTuple_CheckExact(parcel) && PyTuple_GET_SIZE(parcel) == 2) {
+        *value = PyTuple_GET_ITEM(parcel, 1);
+        parcel = PyTuple_GET_ITEM(parcel, 0);
+    }
+    *handle = (intptr_t)PyLong_AsSsize_t(parcel);
+    return *handle == -1 && PyErr_Occurred() ? -1 : 0;
 }
 
 /* Takes over a reference to an exception instance, and raises it as it is. */
@@ -85,40 +90,51 @@ static PyObject *receive(struct pc_thread *thread)
     return NULL;
 }
 
-static uintptr_t deliver(intptr_t handle, int throwing)
+/* May this thread, under this thread state, switch to it? */
+static int is_open(const struct pc_coro *coro)
 {
+    return coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread());
+}
+
+static uintptr_t refuse_closed(const struct pc_coro *coro)
+{
+    int lives = coro && coro->thread && coro->thread->owner && coro->state != PC_CORO_DEAD;
+    return refuse(lives ? PC_REFUSED_OTHER_THREAD : PC_REFUSED_DEAD);
+}
+
+static uintptr_t deliver(PyObject *parcel, int throwing)
+{
+    intptr_t handle;
+    PyObject *value;
+    if (unpack(parcel, &handle, &value) != 0)
+        return 0;
     struct pc_coro *to = of_handle(handle);
-    struct pc_thread *thread = to ? to->thread : NULL;
-    if (!thread || !pc_coro_is_open(to, pc_py_thread()))
-        return refuse(thread && thread->owner && thread->owner != pc_py_thread()
-                          ? PC_REFUSED_OTHER_THREAD
-                          : PC_REFUSED_DEAD);
-    PyObject *value = take_from(thread->box);
+    if (!to || !is_open(to))
+        return refuse_closed(to);
+    struct pc_thread *thread = to->thread;
     if (thread->calls) {
         thread->calls = 0;
         PyObject *none = PyObject_CallNoArgs(called_hook);
         if (!none)
             PyErr_WriteUnraisable(called_hook);
         Py_XDECREF(none);
-        if (!pc_coro_is_open(to, pc_py_thread())) { /* the hook may have ended it */
-            Py_DECREF(value);
-            return refuse(PC_REFUSED_DEAD);
-        }
+        if (!is_open(to)) /* the hook may have ended it */
+            return refuse_closed(to);
     }
-    thread->carried = value;
+    thread->carried = Py_NewRef(value);
     thread->carried_throw = throwing;
     pc_coro_switch(thread, to);
     return (uintptr_t)receive(thread);
 }
 
-uintptr_t pc_switch(intptr_t to)
+uintptr_t pc_switch(uintptr_t parcel)
 {
-    return deliver(to, 0);
+    return deliver((PyObject *)parcel, 0);
 }
 
-uintptr_t pc_throw(intptr_t to)
+uintptr_t pc_throw(uintptr_t parcel)
 {
-    return deliver(to, 1);
+    return deliver((PyObject *)parcel, 1);
 }
 
 /* ---- the life of a coroutine ---- */
@@ -126,19 +142,20 @@ uintptr_t pc_throw(intptr_t to)
 /* Asks Python who gets the value, which is taken over; `value` becomes what to deliver. */
 static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *failed)
 {
-    PyObject *object = Py_NewRef(me->object ? (PyObject *)me->object : Py_None);
+    PyObject *object = Py_NewRef(me->object ? (PyObject *)me->object : Py_None), *answered;
     PyObject *arguments[] = {object, *value, *failed ? Py_True : Py_False};
     PyObject *answer = PyObject_Vectorcall(finish_hook, arguments, 3, NULL);
     Py_DECREF(object);
     Py_DECREF(*value);
-    intptr_t handle = answer ? (intptr_t)PyLong_AsSsize_t(answer) : -1;
-    Py_XDECREF(answer);
-    if (PyErr_Occurred()) { /* a signal's exception, say: it is as good as the coroutine's own */
+    intptr_t handle = 0;
+    if (!answer || unpack(answer, &handle, &answered) != 0) {
+        Py_XDECREF(answer); /* a signal's exception, say: it is as good as the coroutine's own */
         *value = fetch_instance();
         *failed = 1;
         return NULL;
     }
-    *value = take_from(me->thread->box);
+    *value = Py_NewRef(answered);
+    Py_DECREF(answer);
     *failed = handle < 0;
     return of_handle(handle < 0 ? -handle : handle);
 }
@@ -165,7 +182,7 @@ static struct pc_coro *body(struct pc_coro *me)
         pc_py_release(thread->owner);
         if (++tries > 10)
             heir = &thread->main;
-    } while (!heir || heir == me || !pc_coro_is_open(heir, thread->owner));
+    } while (!heir || heir == me || !is_open(heir));
     PyObject *label = me->label;
     me->label = me->object = NULL;
     Py_XDECREF(label);
@@ -186,20 +203,16 @@ static int reason_of(enum pc_stack_error error)
     }
 }
 
-intptr_t pc_prepare(uintptr_t box, uintptr_t object, uintptr_t run, uintptr_t label,
+intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t label,
                     uintptr_t context, intptr_t stack_size)
 {
     struct pc_thread *thread = here();
-    if (!thread || thread->box != (void *)box) {
-        refuse(PC_REFUSED_OTHER_THREAD);
-        return 0;
-    }
+    if (!thread || &thread->main != of_handle(main))
+        return (intptr_t)refuse(main ? PC_REFUSED_OTHER_THREAD : PC_REFUSED_DEAD);
     enum pc_stack_error error;
     struct pc_coro *coro = pc_coro_create(thread, (size_t)stack_size, body, &error);
-    if (!coro) {
-        refuse(reason_of(error));
-        return 0;
-    }
+    if (!coro)
+        return (intptr_t)refuse(reason_of(error));
     coro->object = (void *)object;
     coro->run = Py_NewRef((PyObject *)run);
     coro->label = Py_NewRef((PyObject *)label);
@@ -238,45 +251,55 @@ static void name_of(const struct pc_coro *coro, char *text, size_t size)
     text[at] = 0;
 }
 
-int pc_init(uintptr_t finish, uintptr_t refusing, uintptr_t called, uintptr_t none)
+int pc_init(uintptr_t handle_slot, uintptr_t finish, uintptr_t refusing, uintptr_t called)
 {
-    Py_XSETREF(nothing, Py_NewRef((PyObject *)none));
-    Py_XSETREF(finish_hook, Py_NewRef((PyObject *)finish));
-    Py_XSETREF(refuse_hook, Py_NewRef((PyObject *)refusing));
-    Py_XSETREF(called_hook, Py_NewRef((PyObject *)called));
-    return pc_guard_install(name_of);
+    PyObject *slot = (PyObject *)handle_slot;
+    if (finish_hook || PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "pycoro cannot be imported twice in a process, nor in a subinterpreter");
+        return -1;
+    }
+    if (!Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
+        PyErr_SetString(PyExc_TypeError, "pycoro: handle_slot must be a member descriptor");
+        return -1;
+    }
+    handle_offset = ((PyMemberDescrObject *)slot)->d_member->offset;
+    coroutine_type = (PyTypeObject *)Py_NewRef((PyObject *)PyDescr_TYPE(slot));
+    finish_hook = Py_NewRef((PyObject *)finish);
+    refuse_hook = Py_NewRef((PyObject *)refusing);
+    called_hook = Py_NewRef((PyObject *)called);
+    empty_tuple = PyTuple_New(0);
+    if (!empty_tuple)
+        return -1;
+    if (pc_guard_install(name_of) != 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
+        return -1;
+    }
+    return 0;
 }
 
-intptr_t pc_thread_begin(uintptr_t main, uintptr_t box)
+intptr_t pc_thread_begin(uintptr_t main)
 {
-    if (!PyList_CheckExact((PyObject *)box) || PyList_GET_SIZE((PyObject *)box) < 1) {
-        PyErr_SetString(PyExc_TypeError, "pycoro: the box must be a list with an item");
-        return 0;
-    }
     /* An older one of this thread belonged to a thread state that is gone. */
     if (pc_thread_here)
         pc_thread_here->owner = NULL;
     struct pc_thread *thread = pc_thread_enter(pc_py_thread());
-    if (!thread || pc_guard_install(name_of) != 0) {
-        refuse(PC_REFUSED_NO_MEMORY);
-        return 0;
-    }
-    thread->box = Py_NewRef((PyObject *)box);
+    if (!thread || pc_guard_install(name_of) != 0)
+        return (intptr_t)refuse(PC_REFUSED_NO_MEMORY);
     thread->main.object = (void *)main;
     return (intptr_t)&thread->main;
 }
 
 void pc_thread_end(intptr_t main)
 {
-    struct pc_thread *thread = of_handle(main)->thread;
-    PyObject *box = thread->box;
-    pc_thread_leave(thread);
-    Py_DECREF(box);
+    pc_thread_leave(of_handle(main)->thread);
 }
 
-void pc_thread_call(intptr_t main)
+void pc_thread_call(intptr_t coroutine)
 {
-    of_handle(main)->thread->calls = 1;
+    struct pc_thread *thread = of_handle(coroutine)->thread;
+    if (thread)
+        thread->calls = 1;
 }
 
 uintptr_t pc_thread_remaining(void)
@@ -296,119 +319,17 @@ uintptr_t pc_current(void)
     return new_reference(thread ? thread->current->object : NULL);
 }
 
-/* ---- looking at one ---- */
-
-int pc_is_running(intptr_t coroutine)
+uintptr_t pc_enlist(uintptr_t object)
 {
-    return of_handle(coroutine)->state == PC_CORO_RUNNING;
-}
-
-int pc_is_suspended(intptr_t coroutine)
-{
-    return of_handle(coroutine)->state == PC_CORO_SUSPENDED;
-}
-
-uintptr_t pc_frame(intptr_t coroutine)
-{
-    struct pc_coro *coro = of_handle(coroutine);
-    if (coro->state != PC_CORO_SUSPENDED)
-        return new_reference(NULL);
-    void *frame = pc_py_frame(&coro->py, pc_py_thread());
-    if (!frame && PyErr_Occurred())
+    if (!PyObject_TypeCheck((PyObject *)object, coroutine_type)) {
+        PyErr_SetString(PyExc_TypeError, "Coroutine.__init__ needs a Coroutine");
         return 0;
-    return frame ? (uintptr_t)frame : new_reference(NULL);
-}
-
-uintptr_t pc_context(intptr_t coroutine)
-{
-    struct pc_coro *coro = of_handle(coroutine);
-    if (coro->state == PC_CORO_RUNNING)
-        pc_py_save(&coro->py, coro->thread->owner);
-    void *context = pc_py_context(&coro->py);
-    return context ? (uintptr_t)context : new_reference(NULL);
-}
-
-int pc_set_context(intptr_t coroutine, uintptr_t context)
-{
-    struct pc_coro *coro = of_handle(coroutine);
-    int running = coro->state == PC_CORO_RUNNING;
-    PyObject *fresh = (PyObject *)context == Py_None ? NULL : Py_NewRef((PyObject *)context);
-    if (running)
-        pc_py_save(&coro->py, coro->thread->owner);
-    PyObject *former = pc_py_set_context(&coro->py, fresh);
-    if (running)
-        pc_py_restore(&coro->py, coro->thread->owner);
-    Py_XDECREF(former);
-    return 0;
-}
-
-uintptr_t pc_copy_context(void)
-{
-    void *context = pc_py_copy_context(pc_py_thread());
-    if (!context && PyErr_Occurred())
+    }
+    PyObject *handle = *(PyObject **)(void *)((char *)object + handle_offset);
+    if (handle && PyObject_IsTrue(handle)) {
+        PyErr_SetString(PyExc_RuntimeError, "the coroutine has been started: __init__ must not be "
+                                            "called again");
         return 0;
-    return context ? (uintptr_t)context : new_reference(NULL);
-}
-
-/* ---- sizes and counts ---- */
-
-intptr_t pc_stack_least(void)
-{
-    return (intptr_t)PC_STACK_MIN;
-}
-
-intptr_t pc_stack_most(void)
-{
-    return (intptr_t)PC_STACK_MAX;
-}
-
-intptr_t pc_stack_default(void)
-{
-    return (intptr_t)PC_PY_STACK_SIZE;
-}
-
-intptr_t pc_stack_size_of(intptr_t coroutine)
-{
-    struct pc_stack *stack = of_handle(coroutine)->stack;
-    return stack ? (intptr_t)pc_stack_size(stack) : 0;
-}
-
-intptr_t pc_stack_depth(intptr_t coroutine)
-{
-    struct pc_coro *coro = of_handle(coroutine);
-    if (coro->state != PC_CORO_SUSPENDED || !coro->stack)
-        return -1;
-    return coro->stack->border - (char *)coro->context.sp;
-}
-
-static struct pc_stack_stats stats(void)
-{
-    struct pc_stack_stats stats;
-    pc_stack_stats(&stats);
-    return stats;
-}
-
-intptr_t pc_count_stacks(void)
-{
-    return (intptr_t)stats().stacks;
-}
-
-intptr_t pc_count_in_use(void)
-{
-    return (intptr_t)stats().in_use;
-}
-
-intptr_t pc_count_warm(void)
-{
-    return (intptr_t)stats().warm;
-}
-
-intptr_t pc_count_trimmed(void)
-{
-    return (intptr_t)stats().trimmed;
-}
-
-intptr_t pc_count_bytes(void)
-{
-    return (intptr_t)stats().mapped_bytes;
+    }
+    return pc_current();
 }

@@ -9,48 +9,52 @@
  * state, and no other thread may look in between.
  */
 
-/* Once, at import. finish(object, value, failed) is called when a coroutine's run has ended, on
-   its stack: it puts what is to be delivered into the box and returns the handle of who gets it,
-   negative to have it raised there. refuse(code) raises the exception for a PC_REFUSED_ code.
-   called() is called in a thread that pc_thread_call() was used on. Where `nothing` is delivered,
-   () arrives. 0, or -1. */
-int pc_init(uintptr_t finish, uintptr_t refuse, uintptr_t called, uintptr_t nothing);
+/* Once, at import, in the main interpreter; 0, or -1 with an exception. `handle_slot` is the
+   member descriptor of Coroutine._handle. finish(object, value, failed) is called when a
+   coroutine's run has ended, on its stack: it gives (handle, value), the handle negative to have
+   the value raised there. refuse(code) raises the exception for a PC_REFUSED_ code. called() is
+   called in a thread that pc_thread_call() was used for. */
+int pc_init(uintptr_t handle_slot, uintptr_t finish, uintptr_t refuse, uintptr_t called);
 
 enum {
-    PC_REFUSED_OTHER_THREAD,  /* the coroutine is another thread's */
-    PC_REFUSED_DEAD,          /* it has ended, or its thread has */
-    PC_REFUSED_NO_MEMORY,     /* no address space or memory for a stack */
-    PC_REFUSED_NO_MAPPINGS,   /* vm.max_map_count is reached */
-    PC_REFUSED_SIZE,          /* stack size out of bounds */
+    PC_REFUSED_OTHER_THREAD, /* the coroutine is another thread's */
+    PC_REFUSED_DEAD,         /* it has ended, or its thread has */
+    PC_REFUSED_NO_MEMORY,    /* no address space or memory for a stack */
+    PC_REFUSED_NO_MAPPINGS,  /* vm.max_map_count is reached */
+    PC_REFUSED_SIZE,         /* stack size out of bounds */
 };
 
 /* Makes the calling thread fit for coroutines. `main` is the object of its main coroutine,
-   borrowed until pc_thread_end(). `box` is a list; what is to be delivered by a switch lies in
-   its first item. Gives the main coroutine's handle, or 0 with an exception. */
-intptr_t pc_thread_begin(uintptr_t main, uintptr_t box);
+   borrowed until pc_thread_end(). Gives the main coroutine's handle, or 0 with an exception. */
+intptr_t pc_thread_begin(uintptr_t main);
 
 /* The thread of that main coroutine has ended or is about to. */
 void pc_thread_end(intptr_t main);
 
-/* Has the thread of that main coroutine call called() at its next switch. */
-void pc_thread_call(intptr_t main);
+/* Has the coroutine's thread, if it is still there, call called() at its next switch. */
+void pc_thread_call(intptr_t coroutine);
 
 /* A living coroutine of the calling thread, other than main and the running one, or None. */
 uintptr_t pc_thread_remaining(void);
 
-/* The running coroutine's object; None where pc_thread_begin() has not been called. */
+/* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
+   gives the same to the constructor of `object`, but raises where that has a living coroutine:
+   a second __init__ would lose it. */
 uintptr_t pc_current(void);
+uintptr_t pc_enlist(uintptr_t object);
 
-/* A stack for a coroutine of the calling thread, whose box it is. The first switch calls run(*args) on it, args being a tuple that is
-   delivered. `object` is borrowed until it ends or is abandoned. `label` is a str that
-   names it in a fatal error. `context` is a contextvars.Context or None. 0 with an exception. */
-intptr_t pc_prepare(uintptr_t box, uintptr_t object, uintptr_t run, uintptr_t label,
+/* A stack for a coroutine of the calling thread, whose main coroutine must be `main`. The first
+   switch calls run(*args) on it, args being the tuple that is delivered. `object` is borrowed
+   until it ends or is abandoned. `label` is a str that names it in a fatal error. `context` is a
+   contextvars.Context or None. 0 with an exception. */
+intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t label,
                     uintptr_t context, intptr_t stack_size);
 
-/* Delivers the box's content to the coroutine and goes on there. Gives what is delivered when
-   somebody switches back; pc_throw() has an exception instance delivered to be raised. */
-uintptr_t pc_switch(intptr_t to);
-uintptr_t pc_throw(intptr_t to);
+/* Delivers a parcel and goes on in the coroutine: (handle, value), or a mere handle, with which
+   () arrives. Gives what is delivered when somebody switches back. pc_throw() has the value, an
+   exception instance, raised there. One argument, for cffi makes several slow. */
+uintptr_t pc_switch(uintptr_t parcel);
+uintptr_t pc_throw(uintptr_t parcel);
 
 /* `object`, or nothing if None, stands for the coroutine from now on. */
 void pc_adopt(intptr_t coroutine, uintptr_t object);
@@ -80,10 +84,12 @@ int pc_is_suspended(intptr_t coroutine);
 intptr_t pc_stack_size_of(intptr_t coroutine);
 intptr_t pc_stack_depth(intptr_t coroutine);
 
-/* Counts of the whole process: stacks ever made, in use now, free ones that keep their pages,
-   times that pages were given back; bytes of address space. */
-intptr_t pc_count_stacks(void);
-intptr_t pc_count_in_use(void);
-intptr_t pc_count_warm(void);
-intptr_t pc_count_trimmed(void);
-intptr_t pc_count_bytes(void);
+/* Counts of the whole process. */
+enum {
+    PC_COUNT_STACKS,  /* ever made */
+    PC_COUNT_IN_USE,  /* of them, now */
+    PC_COUNT_WARM,    /* free, but keep their pages */
+    PC_COUNT_TRIMMED, /* times that pages were given back */
+    PC_COUNT_BYTES,   /* of address space */
+};
+intptr_t pc_count(int what);

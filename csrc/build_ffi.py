@@ -39,6 +39,7 @@ PREAMBLE = r"""
 #undef _cffi_from_c_int
 #define PC_TO_uintptr_t(object) ((uintptr_t)(object))
 #define PC_TO_intptr_t(object) ((intptr_t)PyLong_AsSsize_t(object))
+#define PC_TO_int(object) ((int)PyLong_AsLong(object))
 #define PC_FROM_uintptr_t(result) ((PyObject *)(result))
 #define PC_FROM_intptr_t(result) \
     ((result) == 0 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(result))
@@ -73,7 +74,7 @@ def declarations() -> str:
     return re.sub(r"/\*.*?\*/", "", (HERE / "api.h").read_text(), flags=re.DOTALL)
 
 
-SOURCES = ["api.c", "coro.c", "stack.c", "guard.c", "context_ucontext.c"]
+SOURCES = ["api.c", "inspect.c", "coro.c", "stack.c", "guard.c", "context_ucontext.c"]
 
 ffi = FFI()
 ffi.cdef(declarations())

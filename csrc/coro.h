@@ -35,6 +35,7 @@ struct pc_coro {
     pc_body *body;
     void *object, *run, *label; /* the owner's, for the body: see api.c */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
+    int debt; /* what pc_py_exhaust() took from its recursion counter */
     struct pc_py_state py;
 };
 
@@ -44,7 +45,6 @@ struct pc_thread {
     int carried_throw; /* it is to be raised there */
     int calls;         /* somebody else left work for this thread: see api.c */
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
-    void *box;         /* see api.c */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */
     struct pc_coro main;
 };

@@ -38,8 +38,10 @@ void pc_py_restore(struct pc_py_state *state, void *thread);
 void pc_py_release(void *thread);
 
 /* In the signal handler of a thread that has run deep into its C stack: makes the next call that
-   the interpreter counts raise RecursionError. */
-void pc_py_exhaust(void *thread);
+   the interpreter counts raise RecursionError, by taking what is left of the counter. Says how
+   much that was, for pc_py_forgive() to give back. */
+int pc_py_exhaust(void *thread);
+void pc_py_forgive(void *thread, int taken);
 
 /* Of a suspended coroutine: the innermost Python frame (a new reference, NULL where there is none
    or with an exception), and its contextvars context (a new reference; NULL: none yet). */

@@ -99,9 +99,19 @@ void pc_py_release(void *thread)
     Py_CLEAR(tstate->context);
 }
 
-void pc_py_exhaust(void *thread)
+int pc_py_exhaust(void *thread)
 {
-    ((PyThreadState *)thread)->c_recursion_remaining = 0;
+    PyThreadState *tstate = thread;
+    int taken = tstate->c_recursion_remaining;
+    if (taken <= 0)
+        return 0;
+    tstate->c_recursion_remaining = 0;
+    return taken;
+}
+
+void pc_py_forgive(void *thread, int taken)
+{
+    ((PyThreadState *)thread)->c_recursion_remaining += taken;
 }
 
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)

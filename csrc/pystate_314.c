@@ -116,9 +116,15 @@ void pc_py_release(void *thread)
     Py_CLEAR(tstate->context);
 }
 
-void pc_py_exhaust(void *thread)
+int pc_py_exhaust(void *thread)
 {
-    (void)thread; /* nothing to do: the interpreter looks at the address */
+    (void)thread; /* nothing to take: the interpreter looks at the address */
+    return 0;
+}
+
+void pc_py_forgive(void *thread, int taken)
+{
+    (void)thread, (void)taken;
 }
 
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)

@@ -265,14 +265,17 @@ int pc_stack_open(struct pc_stack *stack)
     return 0;
 }
 
-void pc_stack_shut(struct pc_stack *stack, const char *sp)
+int pc_stack_shut(struct pc_stack *stack, const char *sp)
 {
     char *top = top_of_reserve(stack);
-    if (stack->shut == top || sp < top + PAGE)
-        return;
+    if (stack->shut == top)
+        return 0;
+    if (sp < top + PAGE)
+        return -1;
     /* If the system says no, the reserve stays open: safe, for the guard itself never opened. */
     if (close_range(stack->shut, (size_t)(top - stack->shut)) == 0)
         stack->shut = top;
+    return 0;
 }
 
 void pc_stack_stats(struct pc_stack_stats *stats)

@@ -62,8 +62,8 @@ struct pc_stack *pc_stack_find(const void *address);
 /* Opens the next step of the reserve; 0, or -1 where only the guard is left. */
 int pc_stack_open(struct pc_stack *stack);
 
-/* Shuts what pc_stack_open() opened, unless `sp` is still down there. */
-void pc_stack_shut(struct pc_stack *stack, const char *sp);
+/* Shuts what pc_stack_open() opened; 0, or -1 where `sp` is still down there. */
+int pc_stack_shut(struct pc_stack *stack, const char *sp);
 
 /* Counts for tests and reports. */
 struct pc_stack_stats {

@@ -5,9 +5,8 @@ or an exception becomes on its way, and every exception. What happens to one tha
 whose thread ends, is in threads.py. Semantics are those of greenlet (PyPI), with contextvars on
 top.
 
-A switch leaves what it delivers in the *box* of its thread, a list that the C library empties on
-the other side; box[1] is the record of the thread (threads.py). Between filling the box and the
-switch nothing may run, so both stand on one line: no trace event fires in between.
+What a switch delivers goes to the C library in one call, as a parcel (handle, value): no trace
+function, finalizer or signal handler can come in between.
 
 A suspended coroutine's own stack must hold no reference to its Coroutine, or dropping the last one
 would not be noticed: no frame in here keeps `self` of the running one over a switch.
@@ -22,11 +21,13 @@ from types import FrameType, TracebackType
 from typing import Any, Literal
 
 from . import _native, threads
+from .checks import check_name, check_stack_size, make_exception, refuse
 from .errors import CoroutineError, CoroutineExit
 
 _switch = _native.switch
 _throw = _native.throw
 _current = _native.current
+_enlist = _native.enlist
 _copy_context = _native.copy_context
 _prepare = _native.prepare
 
@@ -55,14 +56,19 @@ class Coroutine:
 
     __slots__ = (
         "__weakref__",
-        "_box",
         "_context",  # until the start; later, what threads.py hangs on it
         "_handle",  # of the C library; 0 before the start and after the end
         "_name",
         "_parent",
         "_run",  # until the start
         "_stack_size",
+        "_thread",  # its Thread, in threads.py
+        "_wait",  # the scheduler's: what it waits on
     )
+
+    _handle: int
+    _thread: threads.Thread
+    _wait: Any
 
     def __init__(
         self,
@@ -73,18 +79,20 @@ class Coroutine:
         name: str | None = None,
         context: ContextPolicy | contextvars.Context = "copy",
     ) -> None:
+        here = _enlist(self) or _begin_thread()
         self._handle = 0
         if not callable(run):
             raise TypeError(f"run must be callable, not {type(run).__name__}")
         if parent is None:
-            parent = _current() or _begin_thread()
+            parent = here
         elif not isinstance(parent, Coroutine):
             raise TypeError(f"parent must be a Coroutine, not {type(parent).__name__}")
         self._run: Callable[..., Any] | None = run
         self._parent: Coroutine | None = parent
-        self._box = parent._box
-        self._name = name
-        self._stack_size = None if stack_size is None else check_stack_size(stack_size)
+        self._thread = parent._thread
+        self._wait = None
+        self._name = name if name is None else check_name(name)
+        self._stack_size = stack_size if stack_size is None else check_stack_size(stack_size)
         self._context: Any = _copy_context() if context == "copy" else _choose_context(context)
 
     def switch(self, value: Any = NOTHING, /, *more: Any) -> Any:
@@ -96,15 +104,16 @@ class Coroutine:
         another thread's; MemoryError when there is no stack for a new one.
         """
         handle = self._handle
-        if handle and not more:
-            self._box[0] = value; return _switch(handle)  # fmt: skip  # noqa: E702
+        if handle:
+            if value is NOTHING:
+                return _switch(handle)
+            return _switch((handle, (value, *more) if more else value))
         return self._switch_slowly(() if value is NOTHING else (value, *more))
 
     def _switch_slowly(self, values: tuple[Any, ...]) -> Any:
         if self._run is not None:
-            handle = self._prepare()
-            self._box[0] = values; return _switch(handle)  # fmt: skip  # noqa: E702
-        return _switch(route(self, values[0] if len(values) == 1 else values, failed=False))
+            return _switch((self._prepare(), values))
+        return _deliver(*route(self, values[0] if len(values) == 1 else values, False, values))
 
     def throw(
         self,
@@ -119,15 +128,12 @@ class Coroutine:
         Errors: TypeError for what is no exception; CoroutineError as for switch().
         """
         error = make_exception(kind, value, traceback)
-        _check_thread(self)
-        box = self._box
         handle = self._handle
         if handle:
-            box[0] = error; return _throw(handle)  # fmt: skip  # noqa: E702
-        handle = route(self, error, failed=True)
-        if handle < 0:
-            return _throw(-handle)
-        return _switch(handle)
+            return _throw((handle, error))
+        if self._thread is not current()._thread:
+            refuse(_native.REFUSED_OTHER_THREAD)
+        return _deliver(*route(self, error, True))
 
     def _prepare(self) -> int:
         """Gives it a stack, so that a switch can start it."""
@@ -136,7 +142,9 @@ class Coroutine:
         if name is None:
             name = self._name = _name_of(run)
         size = self._stack_size or _default_stack_size
-        self._handle = handle = _prepare(self._box, self, run, name, self._context, size)
+        self._handle = handle = _prepare(
+            self._thread.handle, self, run, name, self._context, size
+        )
         self._run = self._context = None
         return handle
 
@@ -148,7 +156,7 @@ class Coroutine:
     @property
     def dead(self) -> bool:
         """Has it ended? False before the start."""
-        return self._run is None and (not self._handle or self._box[1].ended)
+        return self._run is None and (not self._handle or self._thread.ended)
 
     @property
     def parent(self) -> Coroutine | None:
@@ -163,7 +171,7 @@ class Coroutine:
             raise TypeError(f"parent must be a Coroutine, not {type(parent).__name__}")
         if self._parent is None:
             raise AttributeError("the main coroutine of a thread cannot have a parent")
-        if parent._box is not self._box:
+        if parent._thread is not self._thread:
             raise ValueError("the parent must be of the same thread")
         ancestor: Coroutine | None = parent
         while ancestor is not None:
@@ -176,7 +184,7 @@ class Coroutine:
     def name(self) -> str:
         """As given, or the name of what it runs, or ran last."""
         if self._name is None:
-            self._name = _name_of(self._run)
+            self._name = "?" if self._run is None else _name_of(self._run)
         return self._name
 
     @property
@@ -202,7 +210,6 @@ class Coroutine:
         if self._run is not None:
             self._context = context
         elif self._alive():
-            _check_thread(self)
             _native.set_context(self._handle, context)
         else:
             raise CoroutineError(f"{self!r} has ended: it has no context any more")
@@ -215,13 +222,13 @@ class Coroutine:
         return self._stack_size or _default_stack_size
 
     def _alive(self) -> bool:
-        return bool(self._handle) and not self._box[1].ended
+        return bool(self._handle) and not self._thread.ended
 
     def __repr__(self) -> str:
         if self._run is not None:
             state = "not started"
         elif not self._alive():
-            state = "dead" if not self._box[1].ended else "dead (its thread has ended)"
+            state = "dead" if not self._thread.ended else "dead (its thread has ended)"
         elif _native.is_running(self._handle):
             state = "running"
         else:
@@ -231,9 +238,15 @@ class Coroutine:
         kind = "main " if self._parent is None else ""
         return f"<{type(self).__name__} {self.name!r} {kind}{state} {id(self):#x}>"
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(f"cannot copy or pickle a {type(self).__name__}: its stack has one place")
+
     def __del__(self) -> None:
-        if self._handle:
-            self._drop()
+        try:
+            if self._handle:
+                self._drop()
+        except AttributeError:  # a subclass failed before it called our __init__
+            pass
 
     def _drop(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # A default, because at the interpreter's end module globals may be gone; what was left to
@@ -260,71 +273,29 @@ def stack_size(size: int | None = None) -> int:
     return former
 
 
-def check_stack_size(size: int) -> int:
-    least, most = _native.STACK_LEAST, _native.STACK_MOST
-    if not isinstance(size, int) or isinstance(size, bool):
-        raise TypeError(f"stack_size must be an int, not {type(size).__name__}")
-    if not least <= size <= most:
-        raise ValueError(f"stack_size must be from {least:,} to {most:,} bytes, not {size:,}")
-    return size
-
-
-def make_exception(
-    kind: Any, value: Any = None, traceback: TracebackType | None = None
-) -> BaseException:
-    """The instance that `raise`, or generator.throw(), would make of these three."""
-    if traceback is not None and not isinstance(traceback, TracebackType):
-        raise TypeError("throw() third argument must be a traceback object")
-    if isinstance(kind, type) and issubclass(kind, BaseException):
-        if isinstance(value, kind):
-            error = value
-        elif value is None:
-            error = kind()
-        else:
-            error = kind(*value) if isinstance(value, tuple) else kind(value)
-        if not isinstance(error, BaseException):
-            raise TypeError(f"calling {kind.__name__} gave no exception, but {error!r}")
-    elif isinstance(kind, BaseException):
-        if value is not None:
-            raise TypeError("instance exception may not have a separate value")
-        error = kind
-    else:
-        raise TypeError(
-            "exceptions must be classes, or instances, deriving from BaseException, "
-            f"not {type(kind).__name__}"
-        )
-    return error if traceback is None else error.with_traceback(traceback)
-
-
-def route(target: Coroutine | None, value: Any, failed: bool) -> int:
-    """Boxes what is to be delivered to `target`, or to its nearest living parent, and gives the
-    handle to switch to: negative, to throw. One that has not started is given a stack, or ends
-    unrun by what is raised in it."""
+def route(
+    target: Coroutine | None, value: Any, failed: bool, arguments: tuple[Any, ...] | None = None
+) -> tuple[int, Any]:
+    """The parcel for `target`, or for its nearest living parent; the handle is negative if the
+    value is to be raised there. One that has not started is given a stack, to be called with
+    `arguments` or else the value alone; or it ends unrun by what is raised in it."""
     while target is not None:
         if target._run is not None and not failed:
             try:
-                handle = target._prepare()
-                value = (value,)
-                break
+                return target._prepare(), (value,) if arguments is None else arguments
             except BaseException as error:
                 value, failed = error, True
         if target._alive():
-            handle = target._handle
-            break
+            return -target._handle if failed else target._handle, value
         target._run = None
         if failed and isinstance(value, CoroutineExit):
             failed = False
         target = target._parent
-    else:
-        raise CoroutineError("the coroutine has ended, and so have all its parents")
-    target._box[0] = value
-    return -handle if failed else handle
+    raise CoroutineError("the coroutine has ended, and so have all its parents")
 
 
-def _check_thread(coroutine: Coroutine) -> None:
-    here = _current() or _begin_thread()
-    if here._box is not coroutine._box:
-        _refuse(_native.REFUSED_OTHER_THREAD)
+def _deliver(handle: int, value: Any) -> Any:
+    return _switch((handle, value)) if handle > 0 else _throw((-handle, value))
 
 
 def _choose_context(context: Any) -> contextvars.Context | None:
@@ -350,56 +321,33 @@ def _name_of(run: Any) -> str:
 # ---- what the C library calls ----
 
 
-def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> int:
+def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[int, Any]:
     """`coroutine` has ended with a result, or with an exception: who goes on?"""
-    if not failed and coroutine is not None and (parent := coroutine._parent)._handle:
-        coroutine._handle = 0
-        coroutine._box[0] = value
-        return parent._handle
     if coroutine is None:  # its object is gone: nobody waits but the thread itself
-        return route(_current()._box[1].main, value, failed)
+        return route(_current()._thread.main, value, failed)
     coroutine._handle = 0
+    if coroutine._context is not None:
+        coroutine._context = None
     if failed and isinstance(value, CoroutineExit):
         failed = False
-    return route(coroutine._parent, value, failed)
-
-
-def _refuse(code: int) -> None:
-    if code == _native.REFUSED_OTHER_THREAD:
-        raise CoroutineError(
-            "the coroutine belongs to another thread: only that thread can switch to it "
-            "(hand work over by a queue, or by loop.call_soon_threadsafe)"
-        )
-    if code == _native.REFUSED_NO_MEMORY:
-        raise MemoryError(
-            f"no memory for another coroutine's stack: {_native.count_in_use():,} are in use, "
-            f"{_native.count_bytes() >> 20:,} MiB of address space in all. Raise the limit of "
-            "address space (ulimit -v) or of memory (cgroup), or give coroutines a smaller "
-            "stack_size"
-        )
-    if code == _native.REFUSED_NO_MAPPINGS:
-        raise MemoryError(
-            f"no mapping left for another coroutine's guard page: {_native.count_in_use():,} are "
-            "in use. Raise vm.max_map_count (sysctl), or use Linux 6.13 or later, whose guards "
-            "need no mapping"
-        )
-    if code == _native.REFUSED_SIZE:
-        raise ValueError("stack_size is out of bounds")
-    raise CoroutineError("the coroutine has ended, or its thread has")
+    parent = coroutine._parent
+    if failed or parent is None or not parent._handle:
+        return route(parent, value, failed)
+    return parent._handle, value
 
 
 def _called() -> None:
     """Another thread dropped coroutines of this one."""
-    threads.reap(_current()._box[1])
+    threads.reap(_current()._thread)
 
 
 def _begin_thread() -> Coroutine:
     main = Coroutine.__new__(Coroutine)
-    main._run = main._parent = main._context = main._stack_size = None
+    main._run = main._parent = main._context = main._stack_size = main._wait = None
     main._name = "main"
     main._handle = 0
     threads.begin(main)
     return main
 
 
-_native.init(_finish, _refuse, _called, NOTHING)
+_native.init(Coroutine.__dict__["_handle"], _finish, refuse, _called)

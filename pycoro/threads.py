@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 
 class Thread:
-    """What a thread's coroutines share; box[1] of each. `ended`: none of them goes on any more."""
+    """What a thread's coroutines share. `ended`: none of them goes on any more."""
 
-    __slots__ = ("box", "dropped", "ended", "handle", "main")
+    __slots__ = ("dropped", "ended", "handle", "loop", "main")
 
     def __init__(self, main: Coroutine) -> None:
-        self.box: list[Any] = [None, self]
         self.main = main
-        self.handle = 0  # of main
+        self.handle = 0  # of main; 0 again when the thread has ended
+        self.loop: Any = None  # the scheduler's
         self.ended = False
         self.dropped: list[Coroutine] = []  # their last reference went in another thread
 
@@ -54,9 +54,8 @@ _local = _thread._local()
 def begin(main: Coroutine) -> None:
     """Makes `main`, which is blank, the main coroutine of the calling thread. MemoryError when
     there is no memory for the thread's signal stack."""
-    thread = Thread(main)
-    main._box = thread.box
-    main._handle = thread.handle = _native.thread_begin(main, thread.box)
+    main._thread = thread = Thread(main)
+    main._handle = thread.handle = _native.thread_begin(main)
     _local.farewell = _Farewell(thread)
 
 
@@ -65,19 +64,24 @@ def end(thread: Thread) -> None:
     if thread.ended:
         return
     unwind_all(thread)
+    handle = thread.handle
     thread.ended = True
-    thread.main._handle = 0
-    _native.thread_end(thread.handle)
+    thread.handle = thread.main._handle = 0
+    _native.thread_end(handle)
 
 
 def unwind_all(thread: Thread) -> None:
     """Unwinds every suspended coroutine of the calling thread; does nothing for another's."""
     here = _native.current()
-    if here is None or here._box is not thread.box:
+    if here is None or here._thread is not thread:
         return
     reap(thread)
+    # Clean-up code may start new ones, and so on for ever: those that are too many end unheard.
+    patience = _native.count_in_use() + 1000
     while (coroutine := _native.thread_remaining()) is not None:
-        _report(_unwind, coroutine, here)
+        patience -= 1
+        if patience > 0:
+            _report(_unwind, coroutine, here)
         if coroutine._handle:
             _native.abandon(coroutine._handle)
             coroutine._handle = 0
@@ -95,12 +99,12 @@ def reap(thread: Thread) -> None:
 def bury(coroutine: Coroutine, here: Coroutine | None) -> None:
     """A suspended coroutine's last reference has gone; `here` is the running one. What it raises
     goes to sys.unraisablehook, for __del__ is what calls this."""
-    thread: Thread = coroutine._box[1]
+    thread = coroutine._thread
     if thread.ended:
         return
-    if here is None or here._box is not thread.box:
+    if here is None or here._thread is not thread:
         thread.dropped.append(coroutine)  # which brings it back to life, for its own thread
-        _native.thread_call(thread.handle)
+        _native.thread_call(coroutine._handle)
         return
     try:
         _unwind(coroutine, here)
@@ -109,8 +113,13 @@ def bury(coroutine: Coroutine, here: Coroutine | None) -> None:
 
 
 def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
+    former = coroutine._parent
     coroutine._parent = here  # so that its end leads back to here
-    coroutine._box[0] = CoroutineExit(); _native.throw(coroutine._handle)  # fmt: skip  # noqa: E702
+    try:
+        _native.throw((coroutine._handle, CoroutineExit()))
+    finally:
+        if coroutine._handle:
+            coroutine._parent = former
 
 
 def _keep_watch(coroutine: Coroutine) -> None:
@@ -123,11 +132,11 @@ def _keep_watch(coroutine: Coroutine) -> None:
 class _Relic:
     """Dies with a coroutine whose __del__ has been used up, and unwinds it under a new object."""
 
-    __slots__ = ("box", "handle", "kind", "name")
+    __slots__ = ("handle", "kind", "name", "thread")
 
     def __init__(self, coroutine: Coroutine) -> None:
         self.kind = type(coroutine)
-        self.box = coroutine._box
+        self.thread = coroutine._thread
         self.handle = coroutine._handle
         self.name = coroutine.name
 
@@ -135,14 +144,15 @@ class _Relic:
         if finalizing():
             return
         here = _native.current()
-        if self.box[1].ended or not _native.is_suspended(self.handle):
+        if self.thread.ended or not _native.is_suspended(self.handle):
             return
-        if here is None or here._box is not self.box:
+        if here is None or here._thread is not self.thread:
             _native.adopt(self.handle, None)
             return
         shell = self.kind.__new__(self.kind)
-        shell._box, shell._handle, shell._name = self.box, self.handle, self.name
-        shell._run = shell._context = shell._stack_size = None
+        shell._thread, shell._handle, shell._name = self.thread, self.handle, self.name
+        shell._run = shell._context = shell._stack_size = shell._wait = None
+        shell._parent = here
         _native.adopt(self.handle, shell)
         try:
             _unwind(shell, here)
@@ -176,4 +186,4 @@ def _at_exit() -> None:
     # The main thread's record stays: later handlers may still ask for the current coroutine.
     here = _native.current()
     if here is not None:
-        unwind_all(here._box[1])
+        unwind_all(here._thread)

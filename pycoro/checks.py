@@ -1,0 +1,76 @@
+"""Arguments and refusals: what is wrong, said in a sentence with what to do about it."""
+
+from types import TracebackType
+from typing import Any
+
+from . import _native
+from .errors import CoroutineError
+
+
+def check_stack_size(size: int) -> int:
+    """`size` itself, in bytes. TypeError, ValueError: it is no size that a stack can have."""
+    least, most = _native.STACK_LEAST, _native.STACK_MOST
+    if not isinstance(size, int) or isinstance(size, bool):
+        raise TypeError(f"stack_size must be an int, not {type(size).__name__}")
+    if not least <= size <= most:
+        raise ValueError(f"stack_size must be from {least:,} to {most:,} bytes, not {size:,}")
+    return size
+
+
+def make_exception(
+    kind: Any, value: Any = None, traceback: TracebackType | None = None
+) -> BaseException:
+    """The instance that `raise`, or generator.throw(), would make of these three."""
+    if traceback is not None and not isinstance(traceback, TracebackType):
+        raise TypeError("throw() third argument must be a traceback object")
+    if isinstance(kind, type) and issubclass(kind, BaseException):
+        if isinstance(value, kind):
+            error = value
+        elif value is None:
+            error = kind()
+        else:
+            error = kind(*value) if isinstance(value, tuple) else kind(value)
+        if not isinstance(error, BaseException):
+            raise TypeError(f"calling {kind.__name__} gave no exception, but {error!r}")
+    elif isinstance(kind, BaseException):
+        if value is not None:
+            raise TypeError("instance exception may not have a separate value")
+        error = kind
+    else:
+        raise TypeError(
+            "exceptions must be classes, or instances, deriving from BaseException, "
+            f"not {type(kind).__name__}"
+        )
+    return error if traceback is None else error.with_traceback(traceback)
+
+
+def check_name(name: str | None) -> str | None:
+    """`name` itself. TypeError: neither a str nor None."""
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"name must be a str, not {type(name).__name__}")
+    return name
+
+
+def refuse(code: int) -> None:
+    """Raises the exception for a PC_REFUSED_ code of the C library."""
+    if code == _native.REFUSED_OTHER_THREAD:
+        raise CoroutineError(
+            "the coroutine belongs to another thread: only that thread can switch to it "
+            "(hand work over by a queue, or by loop.call_soon_threadsafe)"
+        )
+    if code == _native.REFUSED_NO_MEMORY:
+        raise MemoryError(
+            f"no memory for another coroutine's stack: {_native.count_in_use():,} are in use, "
+            f"{_native.count_bytes() >> 20:,} MiB of address space in all. Raise the limit of "
+            "address space (ulimit -v) or of memory (cgroup), or give coroutines a smaller "
+            "stack_size"
+        )
+    if code == _native.REFUSED_NO_MAPPINGS:
+        raise MemoryError(
+            f"no mapping left for another coroutine's guard page: {_native.count_in_use():,} are "
+            "in use. Raise vm.max_map_count (sysctl), or use Linux 6.13 or later, whose guards "
+            "need no mapping"
+        )
+    if code == _native.REFUSED_SIZE:
+        raise ValueError("stack_size is out of bounds")
+    raise CoroutineError("the coroutine has ended, or its thread has")
