@@ -45,9 +45,7 @@ def compare(benchmark: Any, quick: bool) -> Iterator[Compare]:
     """compare(comparison, samplers, rounds): samplers by name, pycoro's first; takes their samples
     and keeps them."""
 
-    def compare(
-        comparison: Comparison, samplers: Mapping[str, Sample], rounds: int = 40
-    ) -> None:
+    def compare(comparison: Comparison, samplers: Mapping[str, Sample], rounds: int = 40) -> None:
         rounds = min(rounds, 3) if quick else rounds
         (first, sample), *others = samplers.items()
         samples = comparison.samples = {name: [] for name in samplers}
@@ -58,9 +56,7 @@ def compare(benchmark: Any, quick: bool) -> Iterator[Compare]:
                 samples[name].append(other())
 
         benchmark.group = comparison.title
-        benchmark.pedantic(
-            lambda: samples[first].append(sample()), setup=peers_turn, rounds=rounds
-        )
+        benchmark.pedantic(lambda: samples[first].append(sample()), setup=peers_turn, rounds=rounds)
         progress("")
         benchmark.extra_info.update(comparison.as_dict())
 
@@ -81,7 +77,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: Any) -> None:
         if "samples" in entry.extra_info
     ]
     if comparisons:
-        terminalreporter.section("comparisons: best of all rounds, ratio of pycoro to each")
+        terminalreporter.section("comparisons: figure, ratio of pycoro to it")
         for comparison in comparisons:
             for line in comparison_lines(comparison, sys.version_info[:2]):
                 terminalreporter.write_line(line)

@@ -1,5 +1,5 @@
-"""The servers of test_echo.py, one for each way to write it: `python -m bench.echo_server KIND CORE`
-prints its port and serves until it is killed, on that core alone.
+"""The servers of test_echo.py: `python -m bench.echo_server KIND CORE` prints its port and serves
+until it is killed, on that core alone.
 
 All do the same: receive something, send one fixed HTTP response, until the client goes. The plain
 handler, on sockets, is literally the same for pycoro, gevent and threads. All listen with the same
@@ -8,17 +8,21 @@ backlog, at a free port of the loopback interface.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import sys
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pycoro
 from bench import peers
 
-RESPONSE = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
+RESPONSE = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
+)
 ADDRESS = ("127.0.0.1", 0)
 BACKLOG = 2048
 
@@ -38,12 +42,11 @@ def handle(connection: Any, _address: Any = None) -> None:
 
 def serve_pycoro(announce: Callable[[int], None]) -> None:
     module = peers.load("pycoro.socket")
-    spawn: Any = vars(pycoro)["spawn"]
     listener = module.create_server(ADDRESS, backlog=BACKLOG)
     announce(listener.getsockname()[1])
     while True:
         connection, address = listener.accept()
-        spawn(handle, connection, address)
+        pycoro.spawn(handle, connection, address)
 
 
 def serve_gevent(announce: Callable[[int], None]) -> None:
@@ -61,9 +64,7 @@ def serve_threads(announce: Callable[[int], None]) -> None:
 
 
 def serve_protocols(announce: Callable[[int], None], new_event_loop: Callable[[], Any]) -> None:
-    asyncio = peers.load("asyncio")
-
-    class Echo(asyncio.Protocol):  # type: ignore[misc]
+    class Echo(asyncio.Protocol):
         def connection_made(self, transport: Any) -> None:
             self.transport = transport
 
@@ -77,8 +78,6 @@ def serve_protocols(announce: Callable[[int], None], new_event_loop: Callable[[]
 
 
 def serve_streams(announce: Callable[[int], None]) -> None:
-    asyncio = peers.load("asyncio")
-
     async def handle_stream(reader: Any, writer: Any) -> None:
         try:
             while await reader.read(4096):
@@ -103,9 +102,7 @@ def kinds() -> dict[str, Serve]:
     if peers.load("gevent") is not None:
         found["gevent StreamServer"] = serve_gevent
     for name, new_event_loop in peers.loop_factories().items():
-        found[f"{name} Protocols"] = lambda announce, new=new_event_loop: serve_protocols(
-            announce, new
-        )
+        found[f"{name} Protocols"] = partial(serve_protocols, new_event_loop=new_event_loop)
     return {**found, "asyncio streams": serve_streams, "threads": serve_threads}
 
 

@@ -1,14 +1,17 @@
 """Samples and comparisons: how a figure comes about, and what is kept of it.
 
 The machine may be busy with other things, so implementations take turns, one sample each in every
-round, and the best sample of each counts: noise only ever makes a sample worse. What is compared
-is a ratio on one interpreter, never a time. All samples are kept, for who wants to see the spread.
+round. Of short samples the best one counts: noise only makes them worse, and among many each
+implementation has a quiet one. Samples of a second or more are few, and may have no quiet one: the
+best would tell who was lucky. These are compared round by round, and the median ratio counts
+(`paired`). What is judged is a ratio on one interpreter. All samples are kept, with their spread.
 """
 
 from __future__ import annotations
 
 import gc
 import os
+import statistics
 import sys
 import time
 from collections.abc import Callable
@@ -39,37 +42,44 @@ class Goal:
 
 @dataclass
 class Comparison:
-    """The figures of one benchmark. `unit` is what they are in; `best` is max or min of each
-    implementation's samples, in order of measuring; `details` are whatever else was seen, by
-    implementation."""
+    """The figures of one benchmark, in `unit`: for each implementation its best sample, or its
+    median where `paired`. `samples` are in order of measuring; `details` are whatever else was
+    seen, by implementation."""
 
     title: str
     unit: str
     more_is_better: bool = False
+    paired: bool = False
     goals: list[Goal] = field(default_factory=list)
     samples: dict[str, list[float]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
 
     @property
-    def best(self) -> dict[str, float]:
-        choose = max if self.more_is_better else min
-        return {name: choose(figures) for name, figures in self.samples.items() if figures}
+    def figures(self) -> dict[str, float]:
+        choose = statistics.median if self.paired else max if self.more_is_better else min
+        return {name: choose(samples) for name, samples in self.samples.items() if samples}
+
+    def divide(self, name: str, other: str) -> float:
+        """How many times the other's figure: of figures, or the median of each round's ratio."""
+        if not self.paired:
+            return self.figures[name] / self.figures[other]
+        rounds = zip(self.samples[name], self.samples[other], strict=True)
+        return statistics.median(mine / its for mine, its in rounds)
 
     def ratio(self, name: str) -> float | None:
-        """Of pycoro's best figure to this one, at the same depth if names end in " at DEPTH"."""
+        """Of pycoro to this one, at the same depth if names end in " at DEPTH"."""
         _, at, depth = name.partition(" at ")
-        best = self.best
         own = "pycoro" + at + depth
-        return best[own] / best[name] if own in best and own != name else None
+        return self.divide(own, name) if self.samples.get(own) and own != name else None
 
     def judge(self, goal: Goal) -> tuple[float, float | None, bool | None] | None:
         """(figure, ratio or None, met or not); None where what it takes was not measured."""
-        best = self.best
-        if goal.of not in best or (goal.against is not None and goal.against not in best):
+        figures = self.figures
+        if goal.of not in figures or (goal.against is not None and goal.against not in figures):
             return None
-        figure = best[goal.of]
-        ratio = None if goal.against is None else figure / best[goal.against]
+        figure = figures[goal.of]
+        ratio = None if goal.against is None else self.divide(goal.of, goal.against)
         judged = figure if ratio is None else ratio
         if goal.limit is None:
             return figure, ratio, None

@@ -11,12 +11,15 @@ waits for an event that all share.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import json
+import os
 import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pycoro
@@ -28,10 +31,9 @@ Kind = Callable[[int, Callable[[], None]], None]
 
 def status() -> dict[str, int]:
     """Bytes, and the number of mappings, of this process."""
-    with open("/proc/self/status") as file:
-        fields = dict(line.split(":", 1) for line in file)
-    with open("/proc/self/maps", "rb") as maps:
-        mappings = sum(1 for _ in maps)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    fields = dict(line.split(":", 1) for line in lines)
+    mappings = Path("/proc/self/maps").read_bytes().count(b"\n")
     kilobytes = {name: int(fields[f"Vm{name}"].split()[0]) << 10 for name in ("RSS", "PTE")}
     return {**kilobytes, "mappings": mappings}
 
@@ -71,8 +73,6 @@ def spawner(module: Any, event_class: Any) -> Kind:
 
 
 def asyncio_tasks(new_event_loop: Callable[[], Any]) -> Kind:
-    asyncio = peers.load("asyncio")
-
     def measure(n: int, suspended: Callable[[], None]) -> None:
         async def body(event: Any) -> None:
             await event.wait()
@@ -134,7 +134,7 @@ def million(n: int, suspended: Callable[[], None]) -> None:
 def kinds() -> dict[str, Kind]:
     """What can be measured here, by name."""
     found = {api.name: switcher(api) for api in peers.switchers()}
-    if hasattr(pycoro, "spawn"):
+    if hasattr(pycoro, "spawn") and peers.load("pycoro.event") is not None:
         found["pycoro task"] = spawner(pycoro, peers.load("pycoro.event").Event)
     if (gevent := peers.load("gevent")) is not None:
         found["gevent task"] = spawner(gevent, peers.load("gevent.event").Event)
@@ -143,10 +143,15 @@ def kinds() -> dict[str, Kind]:
     return {**found, "threads": threads}
 
 
-def _seconds(function: Callable[[], None]) -> float:
-    start = time.perf_counter()
+def _seconds(function: Callable[[], None]) -> dict[str, float]:
+    start, cpu = time.perf_counter(), os.times()
     function()
-    return time.perf_counter() - start
+    passed, used = time.perf_counter() - start, os.times()
+    return {
+        "passed": passed,
+        "user CPU (s)": used.user - cpu.user,
+        "kernel CPU (s)": used.system - cpu.system,
+    }
 
 
 def main() -> None:

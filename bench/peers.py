@@ -6,6 +6,7 @@ what was to be measured is left out: the report says so. Everything is Any: peer
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.metadata
 import os
@@ -61,8 +62,8 @@ def switchers() -> list[Switcher]:
 
 def loop_factories() -> dict[str, Any]:
     """Event loops for coroutines of asyncio, by name."""
-    asyncio, uvloop = load("asyncio"), load("uvloop")
-    factories = {"asyncio": asyncio.new_event_loop}
+    factories: dict[str, Any] = {"asyncio": asyncio.new_event_loop}
+    uvloop = load("uvloop")
     if uvloop is not None:
         factories["uvloop"] = uvloop.new_event_loop
     return factories

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from bench.measure import Comparison, Goal
 
@@ -14,11 +15,15 @@ def figure_text(figure: float, unit: str) -> str:
     if unit == "bytes":
         return f"{figure:,.0f} bytes"
     digits = 0 if figure >= 100 else 1 if figure >= 10 else 2
-    return f"{figure:,.{digits}f} {unit}"
+    return f"{figure:,.{digits}f} {unit}".rstrip()
 
 
 def ratio_text(ratio: float) -> str:
     return f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
 
 
 def goal_text(goal: Goal, comparison: Comparison) -> str:
@@ -27,7 +32,7 @@ def goal_text(goal: Goal, comparison: Comparison) -> str:
     sense = "at least" if comparison.more_is_better else "at most"
     if goal.against is None:
         return f"{sense} {figure_text(goal.limit, comparison.unit)}"
-    return f"{sense} {goal.limit:g} × {goal.against}"
+    return f"{sense} {goal.limit:g} of {goal.against}"
 
 
 def verdict_text(met: bool | None) -> str:
@@ -35,15 +40,18 @@ def verdict_text(met: bool | None) -> str:
 
 
 def comparison_lines(comparison: Comparison, python: tuple[int, int]) -> Iterator[str]:
-    """What was compared, each one's best figure with the ratio of pycoro's to it, and which goals
-    are met."""
+    """What was compared, each one's figure with the ratio of pycoro's to it, and which goals are
+    met."""
     yield comparison.title
-    best = comparison.best
-    width = max(map(len, best), default=0)
-    for name, figure in best.items():
-        line = f"    {name:{width}}  {figure_text(figure, comparison.unit):>16}"
+    figures = comparison.figures
+    width = max(map(len, figures), default=0)
+    for name, figure in figures.items():
         ratio = comparison.ratio(name)
-        yield line if ratio is None else f"{line}  {ratio_text(ratio):>7}"
+        line = f"    {name:{width}}  {figure_text(figure, comparison.unit):>16}"
+        line += f"  {'' if ratio is None else ratio_text(ratio):>7}"
+        details = comparison.details.get(name, {})
+        plain = (f"{key}: {value:,.4g}" for key, value in details.items() if is_number(value))
+        yield f"{line}  {', '.join(plain)}".rstrip()
     for goal in comparison.goals:
         if python < goal.python:
             continue

@@ -66,7 +66,7 @@ def test_make_many(compare: Compare) -> None:
     )
 
 
-def nest_sorted(depth: int, bottom: Callable[[], object]) -> object:
+def nest_sorted(depth: int, bottom: Callable[[], Any]) -> Any:
     if not depth:
         return bottom()
     return sorted((0,), key=lambda _: nest_sorted(depth - 1, bottom))

@@ -13,8 +13,9 @@ UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk reported: requests per second, and latencies in seconds."""
+    """What wrk reported: requests answered, in all and per second, and latencies in seconds."""
 
+    requests: int
     requests_per_second: float
     median: float
     p99: float
@@ -42,11 +43,12 @@ def drive(port: int, connections: int, seconds: int, core: int) -> Load:
 def parse(report: str, complaint: str = "") -> Load:
     rate = re.search(r"Requests/sec: +([\d.]+)", report)
     latencies = dict(re.findall(r"^ +(50|99)% +([\d.]+[a-z]+)$", report, re.MULTILINE))
-    if not rate or len(latencies) != 2:
+    count = re.search(r"(\d+) requests in", report)
+    if not rate or not count or len(latencies) != 2:
         raise RuntimeError(f"wrk's report has no figures:\n{report}{complaint}")
     if "Socket errors" in report or "Non-2xx" in report:
         raise RuntimeError(f"the server failed some requests:\n{report}")
-    return Load(float(rate[1]), _seconds(latencies["50"]), _seconds(latencies["99"]))
+    return Load(int(count[1]), float(rate[1]), _seconds(latencies["50"]), _seconds(latencies["99"]))
 
 
 def _seconds(text: str) -> float:

@@ -1,0 +1,229 @@
+"""The plots of bench/results/, each as SVG and PNG, over all versions of Python that were measured.
+
+Needs matplotlib. Files carry no date and no random identifiers, so that the same results give the
+same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib import pyplot
+from matplotlib.ticker import FuncFormatter
+
+from bench.measure import Comparison, Goal
+from bench.results import Results
+
+STYLE: Any = {
+    "svg.hashsalt": "pycoro",
+    "svg.fonttype": "none",
+    "font.size": 9,
+    "font.family": "sans-serif",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+VERSION_COLOURS = pyplot.get_cmap("viridis")
+NAMED_COLOURS = {"pycoro": "#1b6ca8", "pycoro task": "#7fb3d8"}
+OTHER_COLOURS = ("#d95f02", "#e6ab02", "#66a61e", "#7570b3", "#a6761d", "#999999")
+MISSED = "#c0392b"
+MEMORY = "memory of one suspended"
+NESTED = "round trip under nested"
+ECHO = "echo over"
+
+
+def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
+    """Draws whatever there are figures for."""
+    drawings: dict[str, Callable[[Sequence[Results]], Any]] = {
+        "ratios": draw_ratios,
+        "depth": draw_depth,
+        "memory": draw_memory,
+        "echo": draw_echo,
+    }
+    paths = []
+    with matplotlib.rc_context(STYLE):
+        for name, draw in drawings.items():
+            figure = draw(all_results)
+            if figure is None:
+                continue
+            for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
+                paths.append(directory / f"{name}.{kind}")
+                figure.savefig(paths[-1], dpi=130, metadata=metadata, bbox_inches="tight")
+            pyplot.close(figure)
+    return paths
+
+
+def draw_ratios(all_results: Sequence[Results]) -> Any:
+    """A panel for each goal that is a ratio to a peer, a bar for each version, the goal a line."""
+    goals: dict[str, tuple[Goal, Comparison]] = {}
+    for results in all_results:
+        for comparison in results.comparisons:
+            for goal in comparison.goals:
+                if goal.limit is not None and _is_peer(goal.against):
+                    goals.setdefault(goal.what, (goal, comparison))
+    if not goals:
+        return None
+    columns = 3
+    rows = -(-len(goals) // columns)
+    figure, axes = pyplot.subplots(rows, columns, figsize=(11, 2.5 * rows), squeeze=False)
+    for axis in axes.flat[len(goals) :]:
+        axis.set_visible(False)
+    for axis, (goal, shown) in zip(axes.flat, goals.values(), strict=False):
+        _draw_ratio(axis, goal, shown, all_results)
+    figure.suptitle(
+        "pycoro's figure divided by the peer's, on the same interpreter, for each Python version\n"
+        "(dashed: the goal; blue: met, red: not met)"
+    )
+    figure.tight_layout()
+    return figure
+
+
+def _draw_ratio(axis: Any, goal: Goal, shown: Comparison, all_results: Sequence[Results]) -> None:
+    assert goal.limit is not None
+    bars = []
+    for results in all_results:
+        comparison = results.find(shown.title)
+        judged = comparison.judge(goal) if comparison else None
+        bars.append(judged[1] if judged and judged[1] is not None else 0.0)
+    positions = range(len(bars))
+    more = shown.more_is_better
+    met = [bar >= goal.limit if more else bar <= goal.limit for bar in bars]
+    axis.bar(positions, bars, 0.7, color=[NAMED_COLOURS["pycoro"] if ok else MISSED for ok in met])
+    for position, bar in enumerate(bars):
+        text = f"{bar:.3f}" if 0 < bar < 0.1 else f"{bar:.2f}" if bar else "peer not\ninstalled"
+        axis.annotate(
+            text,
+            (position, bar),
+            (0, 2),
+            textcoords="offset points",
+            ha="center",
+            va="bottom",
+            fontsize=8,
+        )
+    sense = "at least" if more else "at most"
+    axis.axhline(goal.limit, color="black", linewidth=1, linestyle="--")
+    axis.annotate(
+        f"{sense} {goal.limit:g}",
+        (1.0, goal.limit),
+        (2, 0),
+        xycoords=("axes fraction", "data"),
+        textcoords="offset points",
+        va="center",
+        fontsize=8,
+    )
+    axis.set_xticks(positions, [_version(results) for results in all_results])
+    axis.set_ylim(0, max([*bars, goal.limit]) * 1.25)
+    axis.set_title(f"{goal.what}\nagainst {goal.against}", fontsize=9)
+
+
+def draw_depth(all_results: Sequence[Results]) -> Any:
+    """A panel for each kind of nested call: round trip against depth."""
+    titles = _titles(all_results, NESTED)
+    if not titles:
+        return None
+    figure, axes = pyplot.subplots(
+        1, len(titles), figsize=(5.5 * len(titles), 3.8), sharey=True, squeeze=False
+    )
+    for axis, title in zip(axes.flat, titles, strict=True):
+        for index, results in enumerate(all_results):
+            comparison = results.find(title)
+            if comparison is None:
+                continue
+            colour = VERSION_COLOURS(index / max(len(all_results), 2))
+            for name, style in (("pycoro", "o-"), ("greenlet", "s:")):
+                points = [
+                    (int(key.rpartition(" ")[2]), figure)
+                    for key, figure in comparison.figures.items()
+                    if key.startswith(f"{name} at ")
+                ]
+                label = f"{name}, {_version(results)}"
+                axis.plot(
+                    *zip(*points, strict=True) if points else ((), ()),
+                    style,
+                    color=colour,
+                    label=label,
+                    markersize=4,
+                )
+        axis.set_yscale("log")
+        axis.set_ylim(bottom=100)
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axis.set_xlabel("nested C calls on the coroutine's stack")
+        axis.set_title(title, fontsize=10)
+        axis.grid(alpha=0.3)
+    axes.flat[0].set_ylabel("ns for a round trip (log scale)")
+    axes.flat[-1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5), fontsize=8)
+    figure.tight_layout()
+    return figure
+
+
+def draw_memory(all_results: Sequence[Results]) -> Any:
+    titles = _titles(all_results, MEMORY)
+    if not titles:
+        return None
+    return _draw_grouped(all_results, titles, "bytes, resident and page tables", "{:,.0f}")
+
+
+def draw_echo(all_results: Sequence[Results]) -> Any:
+    titles = _titles(all_results, ECHO)
+    if not titles:
+        return None
+    return _draw_grouped(all_results, titles, "thousand requests per second", "{:.1f}", 1e-3)
+
+
+def _draw_grouped(
+    all_results: Sequence[Results], titles: Sequence[str], label: str, text: str, scale: float = 1.0
+) -> Any:
+    """A panel for each title: a group of bars for each version, one for each implementation."""
+    figure, axes = pyplot.subplots(
+        len(titles), 1, figsize=(11, 3.6 * len(titles)), sharex=True, squeeze=False
+    )
+    for axis, title in zip(axes.flat, titles, strict=True):
+        found = [results.find(title) for results in all_results]
+        names = list(dict.fromkeys(name for one in found if one for name in one.figures))
+        width = 0.86 / len(names)
+        others = iter(OTHER_COLOURS)
+        for index, name in enumerate(names):
+            colour = NAMED_COLOURS.get(name) or next(others)
+            heights = [one.figures.get(name, 0.0) * scale if one else 0.0 for one in found]
+            lefts = [place - 0.43 + (index + 0.5) * width for place in range(len(found))]
+            axis.bar(lefts, heights, width * 0.95, color=colour, label=name)
+            for left, height in zip(lefts, heights, strict=True):
+                shown = text.format(height) if height else "not installed"
+                axis.annotate(
+                    shown,
+                    (left, height),
+                    (0, 3),
+                    textcoords="offset points",
+                    ha="center",
+                    va="bottom",
+                    fontsize=7,
+                    rotation=90,
+                )
+        axis.set_xticks(range(len(found)), [f"Python {_version(one)}" for one in all_results])
+        axis.tick_params(labelbottom=True)
+        axis.margins(y=0.2)
+        axis.set_ylabel(label)
+        axis.set_title(title, fontsize=10)
+        axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+    figure.tight_layout()
+    return figure
+
+
+def _is_peer(name: str | None) -> bool:
+    return name is not None and not name.startswith("pycoro")
+
+
+def _titles(all_results: Sequence[Results], start: str) -> list[str]:
+    titles = (one.title for results in all_results for one in results.comparisons)
+    return list(dict.fromkeys(title for title in titles if title.startswith(start)))
+
+
+def _version(results: Results) -> str:
+    return "{}.{}".format(*results.python)
