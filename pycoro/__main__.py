@@ -99,9 +99,7 @@ def measure_peers(clients: int, messages: int, notes: list[str]) -> list[report.
     columns.append(measure_peer("asyncio", "", clients, messages, notes))
     few = min(clients, THREAD_CLIENTS)
     if few < clients:
-        notes.append(
-            f"threads: {few:,} clients, two threads each, so its rates are of a smaller run"
-        )
+        notes.append(f"threads: {few:,} clients, two threads each: its rates are of a smaller run")
     columns.append(measure_peer("threads", "", few, messages, notes))
     return columns
 

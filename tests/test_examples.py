@@ -24,11 +24,8 @@ import pycoro
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
-ENVIRONMENT = {
-    **os.environ,
-    "PYTHONPATH": str(Path(pycoro.__file__).parent.parent),
-    "MPLBACKEND": "Agg",
-}
+TESTED = Path(pycoro.__file__).parent.parent  # where the pycoro that is tested lies
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTED), "MPLBACKEND": "Agg"}
 
 
 def run(name: str, *arguments: str) -> list[str]:
