@@ -8,12 +8,11 @@ from .task import (
     GreenletExit,
     Task,
     getcurrent,
-    joinall,
-    killall,
     sleep,
     spawn,
     spawn_later,
 )
+from .tasks import joinall, killall
 
 __all__ = [
     "Coroutine",

@@ -28,9 +28,10 @@ from .dns import (
     is_quick,
 )
 from .loop import get_loop
-from .poller import READ, WRITE, Watch
+from .poller import READ, WRITE
 from .task import sleep
 from .waiting import wait_on, wait_read, wait_write
+from .watches import Watch
 
 _Base = _stdlib.socket
 _raw = _socket.socket
@@ -42,7 +43,7 @@ _get_family = _raw.family.__get__  # type: ignore[attr-defined]
 _get_type = _raw.type.__get__  # type: ignore[attr-defined]
 _get_proto = _raw.proto.__get__  # type: ignore[attr-defined]
 
-_STREAK = 128  # calls that did not wait, before a task lets the others run
+STREAK = 128  # calls that did not wait, before a task lets the others run
 _INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
 
 
@@ -56,7 +57,7 @@ class socket(_Base):  # the stdlib's name
         self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
     ) -> None:
         super().__init__(family, type, proto, fileno)
-        self._timeout: float | None = _stdlib.getdefaulttimeout()
+        self._timeout: float | None = _raw.gettimeout(self)  # of SOCK_NONBLOCK, or the default
         self._watch: Watch | None = None
         self._streak = 0
         # Short reads tell nothing on datagrams, nor where control messages end them (AF_UNIX).
@@ -96,13 +97,11 @@ class socket(_Base):  # the stdlib's name
         if not wait_on(self._find_watch(), direction, self._timeout):
             raise TimeoutError("timed out")
 
-    def _count(self) -> None:
-        """A call went through at once: lets the others run now and then."""
-        self._streak += 1
-        if self._streak > _STREAK:
-            self._streak = 0
-            if self._timeout != 0.0:
-                sleep(0)
+    def _rest(self) -> None:
+        """Many calls have gone through at once: lets the others run."""
+        self._streak = 0
+        if self._timeout != 0.0:
+            sleep(0)
 
     def _deadline(self) -> float | None:
         return monotonic() + self._timeout if self._timeout else None
@@ -135,6 +134,10 @@ class socket(_Base):  # the stdlib's name
         watch = self._watch
         if watch is not None and watch.drained and self._timeout != 0.0:
             self._await(READ)
+        else:
+            self._streak += 1
+            if self._streak > STREAK:
+                self._rest()
         while True:
             try:
                 data = _recv(self, bufsize, flags)
@@ -143,66 +146,50 @@ class socket(_Base):  # the stdlib's name
                 self._wait(READ)
         if len(data) < bufsize and watch is not None and data and self._drains and not flags:
             watch.drained = not watch.unusual
-        else:
-            self._count()
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        while True:
-            try:
-                count = _recv_into(self, buffer, nbytes, flags)
-                break
-            except BlockingIOError:
-                self._wait(READ)
-        self._count()
-        return count
+        return self._retry_read(_recv_into, buffer, nbytes, flags)  # type: ignore[no-any-return]
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> Any:
-        return self._read(_raw.recvfrom, bufsize, flags)
+        return self._retry_read(_raw.recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> Any:
-        return self._read(_raw.recvfrom_into, buffer, nbytes, flags)
+        return self._retry_read(_raw.recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, *args: Any) -> Any:
-        return self._read(_raw.recvmsg, *args)
+        return self._retry_read(_raw.recvmsg, *args)
 
     def recvmsg_into(self, *args: Any) -> Any:
-        return self._read(_raw.recvmsg_into, *args)
+        return self._retry_read(_raw.recvmsg_into, *args)
 
-    def _read(self, call: Any, *args: Any) -> Any:
+    def _retry_read(self, call: Any, *args: Any) -> Any:
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
         deadline = self._deadline()
         while True:
             try:
-                result = call(self, *args)
+                return call(self, *args)
             except BlockingIOError:
                 self._wait(READ, deadline)
-            else:
-                self._count()
-                return result
 
     # ---- writing ----
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        while True:
-            try:
-                count = _send(self, data, flags)
-                break
-            except BlockingIOError:
-                self._wait(WRITE)
-        self._count()
-        return count
+        return self._retry_write(_send, data, flags)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
         try:
             sent = _send(self, data, flags)
         except BlockingIOError:
             if self._timeout == 0.0:
                 raise
             sent = 0
-        size = len(data) if type(data) is bytes else memoryview(data).nbytes
-        if sent == size:
-            self._count()
-        else:
+        if sent != (len(data) if type(data) is bytes else memoryview(data).nbytes):
             self._send_rest(memoryview(data).cast("B"), sent, flags)
 
     def _send_rest(self, view: memoryview, sent: int, flags: int) -> None:
@@ -211,26 +198,25 @@ class socket(_Base):  # the stdlib's name
         while sent < size:
             try:
                 sent += _send(self, view[sent:], flags)
-                self._count()
             except BlockingIOError:
                 self._wait(WRITE, deadline)
 
     def sendto(self, *args: Any) -> int:
-        return self._write(_raw.sendto, *args)
+        return self._retry_write(_raw.sendto, *args)  # type: ignore[no-any-return]
 
     def sendmsg(self, *args: Any) -> int:
-        return self._write(_raw.sendmsg, *args)
+        return self._retry_write(_raw.sendmsg, *args)  # type: ignore[no-any-return]
 
-    def _write(self, call: Any, *args: Any) -> Any:
+    def _retry_write(self, call: Any, *args: Any) -> Any:
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
         deadline = self._deadline()
         while True:
             try:
-                result = call(self, *args)
+                return call(self, *args)
             except BlockingIOError:
                 self._wait(WRITE, deadline)
-            else:
-                self._count()
-                return result
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._timeout == 0.0:
@@ -240,13 +226,7 @@ class socket(_Base):  # the stdlib's name
     # ---- connections ----
 
     def accept(self) -> tuple[socket, Any]:
-        while True:
-            try:
-                fd, address = _accept(self)
-                break
-            except BlockingIOError:
-                self._wait(READ)
-        self._count()
+        fd, address = self._retry_read(_accept)
         return socket(_get_family(self), _get_type(self), _get_proto(self), fd), address
 
     def connect(self, address: Any, /) -> None:

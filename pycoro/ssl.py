@@ -13,7 +13,7 @@ from types import FunctionType
 from typing import Any
 
 from .poller import READ, WRITE
-from .socket import create_connection, socket
+from .socket import STREAK, create_connection, socket
 
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
@@ -24,6 +24,9 @@ class SSLSocket(_BaseSocket, socket):
     """As the stdlib's SSLSocket. SSLContext.wrap_socket() makes it."""
 
     def _retry(self, call: Callable[..., Any], *args: Any) -> Any:
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
         deadline = self._deadline()
         while True:
             try:
@@ -34,14 +37,10 @@ class SSLSocket(_BaseSocket, socket):
                 self._wait(WRITE, deadline)
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        data = self._retry(super().read, len, buffer)
-        self._count()
-        return data
+        return self._retry(super().read, len, buffer)
 
     def write(self, data: Any) -> int:
-        count: int = self._retry(super().write, data)
-        self._count()
-        return count
+        return self._retry(super().write, data)  # type: ignore[no-any-return]
 
     def send(self, data: Any, flags: int = 0) -> int:
         return self._retry(super().send, data, flags)  # type: ignore[no-any-return]

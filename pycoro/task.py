@@ -8,26 +8,28 @@ holds the task itself, so one that nobody can ever wake is unwound when it is dr
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any
 
 from . import _native
-from .coroutine import ContextPolicy, Coroutine, current, make_exception
+from .checks import make_exception
+from .coroutine import ContextPolicy, Coroutine, current
 from .errors import CoroutineExit
-from .loop import ENDED, Loop, get_loop
+from .loop import Loop, get_loop
 from .timers import Timer
-from .waiting import WaitQueue, pass_on_until
+from .waiting import WaitQueue
 
 _current = _native.current
+_enlist = _native.enlist
 _copy_context = _native.copy_context
 
 GreenletExit = CoroutineExit
 
-_PENDING: Any = object()  # the value of a task that has not ended
+PENDING: Any = object()  # the value of a task that has not ended
 
 
-def _main(_turn: Any) -> Any:
+def _main() -> None:
     """What the coroutine of every task runs."""
     me = _current()
     function, args, kwargs = me._call
@@ -39,7 +41,6 @@ def _main(_turn: Any) -> Any:
         _current().fail(error)
     else:
         _current().succeed(value)
-    return ENDED
 
 
 class Task(Coroutine):
@@ -50,18 +51,21 @@ class Task(Coroutine):
     Errors: TypeError for a function that is not callable.
     """
 
-    __slots__ = ("__dict__", "_call", "_error", "_links", "_loop", "_value", "_wait", "_waiting")
+    __slots__ = ("__dict__", "_call", "_error", "_links", "_loop", "_value", "_waiting")
 
     def __init__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         if not callable(function):
-            self._handle = 0
             raise TypeError(f"the function must be callable, not {type(function).__name__}")
         # Coroutine.__init__ in short: this is what spawning costs.
-        loop = get_loop()
+        here = _enlist(self)
+        loop = here._thread.loop if here is not None else None
+        if loop is None:
+            loop = get_loop()
         self._handle = 0
         self._run: Any = _main
         self._parent: Any = loop
-        self._box = loop.box
+        self._thread = loop._thread
+        self._wait = None
         self._stack_size = None
         self._context = _copy_context()
         try:
@@ -69,9 +73,8 @@ class Task(Coroutine):
         except AttributeError:
             self._name = type(function).__qualname__
         self._loop = loop
-        self._wait: Any = None
         self._call: Any = (function, args, kwargs)
-        self._value: Any = _PENDING
+        self._value: Any = PENDING
         self._error: BaseException | None = None
         self._links: list[Callable[[Task], Any]] | None = None
         self._waiting: WaitQueue | None = None
@@ -159,16 +162,16 @@ class Task(Coroutine):
 
     def ready(self) -> bool:
         """Has it ended?"""
-        return self._value is not _PENDING
+        return self._value is not PENDING
 
     def successful(self) -> bool:
         """Has it ended without an error? One that was killed by CoroutineExit has."""
-        return self._value is not _PENDING and self._error is None
+        return self._value is not PENDING and self._error is None
 
     @property
     def value(self) -> Any:
         """What its function returned; the CoroutineExit that killed it; else None."""
-        return None if self._value is _PENDING else self._value
+        return None if self._value is PENDING else self._value
 
     @property
     def exception(self) -> BaseException | None:
@@ -180,7 +183,7 @@ class Task(Coroutine):
     def join(self, timeout: float | None = None) -> bool:
         """Waits for its end, `timeout` seconds at most. Has it ended? Errors: RuntimeError where
         it waits for itself."""
-        if self._value is not _PENDING:
+        if self._value is not PENDING:
             return True
         if _current() is self:
             raise RuntimeError(f"{self!r} cannot wait for its own end")
@@ -191,7 +194,7 @@ class Task(Coroutine):
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """What its function returns, or raises what that raises. Errors: TimeoutError after
         `timeout` seconds, or at once with block=False."""
-        if self._value is _PENDING:
+        if self._value is PENDING:
             getter = _Getter()
             if self._links is None:
                 self._links = []
@@ -213,7 +216,7 @@ class Task(Coroutine):
     def link(self, callback: Callable[[Task], Any]) -> None:
         """Calls it with the task, in the loop, soon after the end; at once where it has ended. It
         must not wait."""
-        if self._value is not _PENDING:
+        if self._value is not PENDING:
             self._loop.call_soon(callback, self)
         elif self._links is None:
             self._links = [callback]
@@ -237,7 +240,7 @@ class Task(Coroutine):
         `timeout` seconds at most. One that has not started ends without running; does nothing
         for one that has ended. A task that kills itself gets the exception here."""
         error = make_exception(exception)
-        if self._value is not _PENDING:
+        if self._value is not PENDING:
             return
         if _current() is self:
             raise error
@@ -253,10 +256,10 @@ class Task(Coroutine):
 
     def __bool__(self) -> bool:
         """Has it started and not ended?"""
-        return self._run is None and self._value is _PENDING
+        return self._run is None and self._value is PENDING
 
     def __repr__(self) -> str:
-        if self._value is _PENDING:
+        if self._value is PENDING:
             return super().__repr__()
         end = "done" if self._error is None else f"failed with {type(self._error).__name__}"
         return f"<{type(self).__name__} {self._name!r} {end} {id(self):#x}>"
@@ -327,79 +330,6 @@ def sleep(seconds: float = 0) -> None:
     timer.waiter = loop.enlist(timer)
     loop.add_timer(timer)
     loop.pass_on()
-
-
-class _Count:
-    """Waits for the end of several tasks: counts those that are still missing."""
-
-    __slots__ = ("missing", "waiter")
-
-    def __init__(self, missing: int) -> None:
-        self.missing = missing
-        self.waiter: Any = None
-
-    def __call__(self, task: Task) -> None:
-        self.missing -= 1
-        if self.missing == 0 and self.waiter is not None:
-            task._loop.wake(self.waiter)
-            self.waiter = None
-
-    def forget(self, waiter: Any) -> None:
-        self.waiter = None
-
-
-def joinall(
-    tasks: Iterable[Task],
-    timeout: float | None = None,
-    raise_error: bool = False,
-    count: int | None = None,
-) -> list[Task]:
-    """Waits for the end of all the tasks, or `count` of them, `timeout` seconds at most. Gives
-    those that have ended. With raise_error the first error among them is raised, once."""
-    tasks = list(tasks)
-    if timeout is None and count is None and not raise_error:
-        for task in tasks:
-            if task._value is _PENDING:
-                task.join()
-        return tasks
-    pending = [task for task in tasks if task._value is _PENDING]
-    wanted = len(tasks) if count is None else min(count, len(tasks))
-    missing = wanted - (len(tasks) - len(pending))
-    if missing > 0:
-        _join_some(pending, missing, timeout)
-    ended = [task for task in tasks if task._value is not _PENDING]
-    if raise_error:
-        for task in ended:
-            if task._error is not None:
-                raise task._error
-    return ended
-
-
-def _join_some(pending: list[Task], missing: int, timeout: float | None) -> None:
-    counter = _Count(missing)
-    for task in pending:
-        task.link(counter)
-    try:
-        loop = get_loop()
-        counter.waiter = loop.enlist(counter)
-        pass_on_until(loop, counter.waiter, counter, timeout)
-    finally:
-        for task in pending:
-            task.unlink(counter)
-
-
-def killall(
-    tasks: Iterable[Task],
-    exception: type[BaseException] | BaseException = CoroutineExit,
-    block: bool = True,
-    timeout: float | None = None,
-) -> None:
-    """Kills all of them, then waits for their end, `timeout` seconds in all at most."""
-    tasks = list(tasks)
-    for task in tasks:
-        task.kill(exception, block=False)
-    if block:
-        joinall(tasks, timeout)
 
 
 spawn = Task.spawn

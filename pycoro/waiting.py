@@ -2,7 +2,7 @@
 
 wait() suspends the running coroutine, which somebody has to know of: it is told to `where`, which
 is woken by Loop.wake(), or forgets it when the time is over or an error is raised in it
-(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served. A poller's Watch is
+(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served. A descriptor's Watch is
 another: wait_on() one, wait_any() of several, wait_read() and wait_write() for descriptors.
 """
 
@@ -14,8 +14,9 @@ from time import monotonic
 from typing import Any
 
 from .loop import Loop, get_loop
-from .poller import READ, WRITE, Watch
+from .poller import READ, WRITE
 from .timers import Timer
+from .watches import Watch
 
 
 class Deadline(Timer):

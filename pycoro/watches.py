@@ -1,0 +1,164 @@
+"""Who waits for which descriptor, and what happens when it is ready.
+
+A descriptor has one Watch for its life. Coroutines that wait for it stand in the Watch, and so do
+the callbacks of add_reader() and add_writer(), which are called as long as it is ready.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .poller import READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
+
+
+class Watch:
+    """A descriptor, and who waits for it. `reader` and `writer`: one coroutine each, or None;
+    `crowd`: further ones: direction, coroutine, what it waits for; `on_read`, `on_write`: callbacks."""
+
+    __slots__ = ("crowd", "drained", "fd", "loop", "on_read", "on_write", "reader", "unusual", "writer")
+
+    def __init__(self, fd: int, loop: Any) -> None:
+        self.fd = fd
+        self.loop = loop
+        self.reader: Any = None
+        self.writer: Any = None
+        self.crowd: list[tuple[int, Any, Any]] | None = None
+        self.on_read: Any = None
+        self.on_write: Any = None
+        self.drained = False  # read until it was empty, and no edge since
+        self.unusual = False  # an edge told of more than data: end, error, urgent data
+
+    def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
+        """For who is not the only one in that direction, or waits for others too: `where`."""
+        if self.crowd is None:
+            self.crowd = []
+        self.crowd.append((direction, waiter, where))
+
+    def forget(self, waiter: Any) -> None:
+        """The coroutine waits no more."""
+        if self.reader is waiter:
+            self.reader = None
+        if self.writer is waiter:
+            self.writer = None
+        if self.crowd is not None:
+            self.crowd = [entry for entry in self.crowd if entry[1] is not waiter] or None
+
+    @property
+    def wanted(self) -> int:
+        """READ, WRITE or both, where somebody waits; else 0."""
+        wanted = READ if self.reader is not None or self.on_read is not None else 0
+        if self.writer is not None or self.on_write is not None:
+            wanted |= WRITE
+        for direction, _, _ in self.crowd or ():
+            wanted |= direction
+        return wanted
+
+    def __repr__(self) -> str:
+        return f"<Watch of descriptor {self.fd}>"
+
+
+class Watches:
+    """A loop's. `wake` is given coroutines whose descriptors are ready; `loop` is for them to find
+    back."""
+
+    def __init__(self, loop: Any, wake: Callable[[Any], None]) -> None:
+        self._loop = loop
+        self._wake = wake
+        self._watches: dict[int, Watch] = {}
+        self._poller: Poller = make_poller(self._watches)
+
+    def get(self, fd: int) -> Watch:
+        """The Watch of a descriptor, made if need be. OSError where it cannot be watched: EBADF,
+        or EPERM for a regular file, which is always ready."""
+        watch = self._watches.get(fd)
+        if watch is None:
+            watch = Watch(fd, self._loop)
+            self._poller.add(fd)
+            self._watches[fd] = watch
+        return watch
+
+    def remove(self, fd: int) -> list[Any]:
+        """Before a descriptor is closed. Gives the coroutines that wait for it."""
+        watch = self._watches.pop(fd, None)
+        if watch is None:
+            return []
+        self._poller.discard(fd)
+        waiters = [watch.reader, watch.writer, *(entry[1] for entry in watch.crowd or ())]
+        return [waiter for waiter in waiters if waiter is not None]
+
+    def rearm(self, watch: Watch) -> None:
+        """What is ready now is reported once more."""
+        self._poller.rearm(watch.fd)
+
+    def set_callback(self, fd: int, direction: int, callback: Any) -> bool:
+        """Of add_reader() and add_writer(); None removes it. Was there one?"""
+        watch = self.get(fd) if callback is not None else self._watches.get(fd)
+        if watch is None:
+            return False
+        name = "on_read" if direction == READ else "on_write"
+        former = getattr(watch, name)
+        setattr(watch, name, callback)
+        if callback is not None:
+            self._poller.rearm(fd)
+        elif not watch.wanted:
+            self.remove(fd)
+        return former is not None
+
+    def awaited(self, own: int) -> bool:
+        """Does anybody wait for anything, but for the descriptor `own`?"""
+        return any(watch.wanted and fd != own for fd, watch in self._watches.items())
+
+    def poll(self, timeout: float) -> list[tuple[Watch, Any]]:
+        """Waits up to `timeout` seconds, without end if negative. Wakes coroutines; gives the
+        callbacks that are to be called, with their watches, to rearm afterwards."""
+        watches = self._watches
+        wake = self._wake
+        calls: list[tuple[Watch, Any]] = []
+        for fd, bits in self._poller.poll(timeout):
+            watch = watches.get(fd)
+            if watch is None:
+                continue
+            watch.drained = False
+            if bits & UNUSUAL:
+                watch.unusual = True
+            if bits & READABLE:
+                if (waiter := watch.reader) is not None:
+                    watch.reader = None
+                    wake(waiter)
+                if watch.on_read is not None:
+                    calls.append((watch, watch.on_read))
+            if bits & WRITABLE:
+                if (waiter := watch.writer) is not None:
+                    watch.writer = None
+                    wake(waiter)
+                if watch.on_write is not None:
+                    calls.append((watch, watch.on_write))
+            if watch.crowd is not None:
+                self._wake_crowd(watch, bits)
+        return calls
+
+    def _wake_crowd(self, watch: Watch, bits: int) -> None:
+        crowd, watch.crowd = watch.crowd or [], None
+        for entry in crowd:
+            direction, waiter, where = entry
+            if not bits & (READABLE if direction == READ else WRITABLE):
+                watch.join_crowd(*entry)
+            elif waiter._wait is where:  # else another watch has woken it
+                self._wake(waiter)
+
+    def close(self) -> None:
+        self._poller.close()
+        self._watches.clear()
+
+    def after_fork(self, own: int) -> None:
+        """In the child, whose kernel objects are the parent's too: gets its own, and drops the
+        descriptor `own`."""
+        del self._watches[own]
+        self._poller.close()
+        self._poller = make_poller(self._watches)
+        for fd in list(self._watches):
+            try:
+                self._poller.add(fd)
+            except OSError:  # closed behind our back
+                del self._watches[fd]
