@@ -1,23 +1,27 @@
 """Requests per second of a keep-alive HTTP-like echo over loopback, server and client each on a
-core of its own. The servers are processes that wait while it is another one's turn.
+core of its own. Servers are processes that are stopped (SIGSTOP) while it is another one's turn:
+they share the core, and one that does not sleep when it is idle would slow all the others down.
 
 A round lasts seconds, and on a machine that does other things no best one can be trusted: what
 counts is the median of each round's ratio. The server's own CPU time for a request is told as a
-check: on a quiet machine, where a server is busy all the time, the rate is its inverse.
+check: on a quiet machine, where a server is busy all the time, the rate is its inverse. The share
+of the core that servers get must be alike, or they did not run under the same conditions.
 """
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
 import pytest
 
@@ -27,11 +31,14 @@ from bench.measure import Comparison, Goal
 
 SECONDS = 1
 ROUNDS = 12
+SETTLE, IDLE = 0.05, 0.1
+
+T = TypeVar("T")
 
 
 @contextmanager
 def serving(kind: str, core: int) -> Iterator[tuple[int, int]]:
-    """(process id, port) of a server of that kind, which ends with the block."""
+    """(process id, port) of a stopped server of that kind, which ends with the block."""
     server = subprocess.Popen(
         [sys.executable, "-m", "bench.echo_server", kind, str(core)],
         stdout=subprocess.PIPE,
@@ -41,6 +48,7 @@ def serving(kind: str, core: int) -> Iterator[tuple[int, int]]:
         assert server.stdout is not None
         line = server.stdout.readline()
         assert line, f"the {kind} server ended before it listened"
+        server.send_signal(signal.SIGSTOP)
         yield server.pid, int(line)
     finally:
         server.kill()
@@ -54,13 +62,27 @@ class Observation:
     load: wrk.Load
     cpu_per_request: float
     share: float
+    idle_share: float
+    """Of the core, in the moment after, when nothing was to be done."""
 
 
 def observe(pid: int, port: int, connections: int, core: int) -> Observation:
+    """Has the server run for one load."""
+    os.kill(pid, signal.SIGCONT)
+    try:
+        load, busy, passed = clocked(pid, partial(wrk.drive, port, connections, SECONDS, core))
+        time.sleep(SETTLE)  # it sees that the clients are gone
+        _, idle, idle_passed = clocked(pid, partial(time.sleep, IDLE))
+    finally:
+        os.kill(pid, signal.SIGSTOP)
+    return Observation(load, busy / load.requests, busy / passed, idle / idle_passed)
+
+
+def clocked(pid: int, function: Callable[[], T]) -> tuple[T, float, float]:
+    """What the function gives; meanwhile, CPU seconds of the process, and seconds passed."""
     cpu, start = cpu_seconds(pid), time.perf_counter()
-    load = wrk.drive(port, connections, SECONDS, core)
-    cpu, passed = cpu_seconds(pid) - cpu, time.perf_counter() - start
-    return Observation(load, cpu / load.requests, cpu / passed)
+    result = function()
+    return result, cpu_seconds(pid) - cpu, time.perf_counter() - start
 
 
 def cpu_seconds(pid: int) -> float:
@@ -75,6 +97,7 @@ def summary(observations: list[Observation]) -> dict[str, float]:
         "p99 latency (ms)": median(seen.load.p99 for seen in observations) * 1e3,
         "least CPU per request (µs)": min(seen.cpu_per_request for seen in observations) * 1e6,
         "share of its core": median(seen.share for seen in observations),
+        "share when idle": median(seen.idle_share for seen in observations),
     }
 
 
