@@ -38,6 +38,7 @@ server.serve_forever()
 
 
 def download(url: str) -> int:
+    print(f"asking for {url.rsplit('/')[-1]}")
     with urllib.request.urlopen(url, timeout=10) as response:
         body: bytes = response.read()
     print(f"got {body.splitlines()[0].decode()!r} and so on: {len(body):,} bytes")
