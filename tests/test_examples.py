@@ -100,6 +100,20 @@ def test_ten_tasks() -> None:
     assert times[0] >= 0.5  # ten waits of 50 ms cannot take less
 
 
+def test_events() -> None:
+    assert run("events") == [
+        "key 'h': the text is 'h'",
+        "key 'i': the text is 'hi'",
+        "click on save",
+        "saving 'hi'",
+        "key '!': the text is 'hi!'",
+        "nobody handles scroll",
+        "click on field",
+        "saved 'hi'",
+        "the window closes with 'hi!'",
+    ]
+
+
 def test_downloads() -> None:
     *lines, total = run("downloads")
     assert lines[:3] == [f"asking for {name}" for name in ("a", "b", "c")]  # none waits for another
@@ -208,5 +222,5 @@ def test_each_example_is_here() -> None:
     tested = set(re.findall(r'"(\w+?)(?:\.py)?"', text))
     for path in EXAMPLES.glob("*.py"):
         name = "producer_" if path.stem.startswith("producer_") else path.stem
-        assert path.stem == "events" or name in tested or f'f"{name}' in text, path
+        assert name in tested or f'f"{name}' in text, path
         assert path.read_text().startswith('"""')
