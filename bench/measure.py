@@ -21,6 +21,9 @@ from typing import Any
 Run = Callable[[int], object]
 """Does the thing that is measured n times."""
 
+SHARE = "share of its core"
+"""Among details: of the CPU time that a server could have had, what it got."""
+
 Sample = Callable[[], float]
 """Measures once and gives the figure."""
 
@@ -72,6 +75,11 @@ class Comparison:
         _, at, depth = name.partition(" at ")
         own = "pycoro" + at + depth
         return self.divide(own, name) if self.samples.get(own) and own != name else None
+
+    def was_disturbed(self) -> bool:
+        """Did some server get much less of its core than it could have used?"""
+        shares = [seen[SHARE] for seen in self.details.values() if SHARE in seen]
+        return bool(shares) and min(shares) < 0.85
 
     def judge(self, goal: Goal) -> tuple[float, float | None, bool | None] | None:
         """(figure, ratio or None, met or not); None where what it takes was not measured."""

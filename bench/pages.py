@@ -17,6 +17,11 @@ below 1 is better for times and memory, above 1 for requests per second. Absolut
 of this machine, with whatever else it did at the time.\
 """
 
+DISTURBED = """\
+Not all servers had their core to themselves: the machine was busy, and the rates are rough. The
+CPU time for a request depends less on that.\
+"""
+
 
 def version_page(results: Results) -> str:
     lines = [f"# pycoro on Python {results.versions['Python']}", "", HOW, ""]
@@ -27,6 +32,8 @@ def version_page(results: Results) -> str:
     for comparison in results.comparisons:
         lines += [f"## {comparison.title[:1].upper()}{comparison.title[1:]}", ""]
         lines += [*_comparison_table(comparison), ""]
+        if comparison.was_disturbed():
+            lines += [DISTURBED, ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -38,6 +45,9 @@ def combined_page(all_results: list[Results], plots: list[str]) -> str:
         title = plot.partition(".")[0].replace("-", " ")
         lines += [f"![{title}]({plot})", ""]
     lines += ["## Versions and machine", ""]
+    for one in all_results:
+        if any(comparison.was_disturbed() for comparison in one.comparisons):
+            lines += [f"{one.name}, echo: {DISTURBED}", ""]
     names = list(dict.fromkeys(name for one in all_results for name in one.versions))
     header = ["", *(f"[{one.name}]({one.name}.md)" for one in all_results)]
     rows = [[name, *(one.versions.get(name, "") for one in all_results)] for name in names]

@@ -23,6 +23,7 @@ except ImportError:
 else:
     HAVE_PLOTS = True
 
+PLOTS = ("ratios.svg", "depth.svg", "memory.svg", "echo.svg")
 PARTS = ("switch", "loop", "memory", "echo")
 
 
@@ -81,7 +82,7 @@ def write(directory: Path) -> list[Path]:
         paths += plots.draw_all(found, directory)
     else:
         print("no plots: they need matplotlib (pip install matplotlib, or the extra `bench`)")
-    drawn = sorted(path.name for path in directory.glob("*.svg"))
+    drawn = [name for name in PLOTS if (directory / name).exists()]
     paths.append(directory / "README.md")
     paths[-1].write_text(combined_page(found, drawn))
     return paths

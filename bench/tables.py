@@ -32,7 +32,7 @@ def goal_text(goal: Goal, comparison: Comparison) -> str:
     sense = "at least" if comparison.more_is_better else "at most"
     if goal.against is None:
         return f"{sense} {figure_text(goal.limit, comparison.unit)}"
-    return f"{sense} {goal.limit:g} of {goal.against}"
+    return f"{sense} {goal.limit:g} times {goal.against}"
 
 
 def verdict_text(met: bool | None) -> str:

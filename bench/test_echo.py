@@ -27,7 +27,7 @@ import pytest
 
 from bench import echo_server, wrk
 from bench.conftest import Compare
-from bench.measure import Comparison, Goal
+from bench.measure import SHARE, Comparison, Goal
 
 SECONDS = 1
 ROUNDS = 12
@@ -66,6 +66,9 @@ class Observation:
     """Of the core, in the moment after, when nothing was to be done."""
 
 
+Costs = dict[int, dict[str, list[Observation]]]
+
+
 def observe(pid: int, port: int, connections: int, core: int) -> Observation:
     """Has the server run for one load."""
     os.kill(pid, signal.SIGCONT)
@@ -95,14 +98,19 @@ def summary(observations: list[Observation]) -> dict[str, float]:
     return {
         "median latency (ms)": median(seen.load.median for seen in observations) * 1e3,
         "p99 latency (ms)": median(seen.load.p99 for seen in observations) * 1e3,
-        "least CPU per request (µs)": min(seen.cpu_per_request for seen in observations) * 1e6,
-        "share of its core": median(seen.share for seen in observations),
+        SHARE: median(seen.share for seen in observations),
         "share when idle": median(seen.idle_share for seen in observations),
     }
 
 
+@pytest.fixture(scope="module")
+def costs() -> Costs:
+    """What test_echo() saw, by number of connections, for test_echo_cpu()."""
+    return {}
+
+
 @pytest.mark.skipif(not wrk.is_installed(), reason="wrk is missing: apt-get install wrk")
-def test_echo(compare: Compare, quick: bool, connections: int) -> None:
+def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
     what = f"echo over {connections} connections"
     comparison = Comparison(
         f"{what}: requests per second",
@@ -115,16 +123,33 @@ def test_echo(compare: Compare, quick: bool, connections: int) -> None:
         ],
     )
     cores = sorted(os.sched_getaffinity(0))
-    seen: dict[str, list[Observation]] = {}
+    seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
+    costs[connections] = seen
 
     def load(kind: str, pid: int, port: int) -> float:
-        seen.setdefault(kind, []).append(observe(pid, port, connections, cores[-1]))
+        seen[kind].append(observe(pid, port, connections, cores[-1]))
         comparison.details[kind] = summary(seen[kind])
         return seen[kind][-1].load.requests_per_second
 
     with ExitStack() as servers:
         samplers = {
             kind: partial(load, kind, *servers.enter_context(serving(kind, cores[0])))
-            for kind in echo_server.kinds()
+            for kind in seen
         }
         compare(comparison, samplers, rounds=ROUNDS)
+
+
+def test_echo_cpu(compare: Compare, costs: Costs, connections: int) -> None:
+    if connections not in costs:
+        pytest.skip("test_echo() has to run before, with the same number of connections")
+    what = f"echo over {connections} connections, CPU time per request"
+    samplers = {
+        kind: iter([seen.cpu_per_request * 1e9 for seen in observations]).__next__
+        for kind, observations in costs[connections].items()
+    }
+    goals = [
+        Goal(f"{what}, to gevent", None, against="gevent StreamServer"),
+        Goal(f"{what}, to asyncio", None, against="asyncio Protocols"),
+    ]
+    rounds = min(map(len, costs[connections].values()))
+    compare(Comparison(what, "ns", paired=True, goals=goals), samplers, rounds=rounds)

@@ -38,7 +38,8 @@ def grow(kind: str, count: int) -> dict[str, Any]:
 
 
 def test_memory_of_one_suspended(compare: Compare, quick: bool) -> None:
-    title = f"memory of one suspended, of {COUNT:,}"
+    many = COUNT // 10 if quick else COUNT
+    title = f"memory of one suspended, of {many:,}"
     comparison = Comparison(
         title,
         "bytes",
@@ -49,7 +50,7 @@ def test_memory_of_one_suspended(compare: Compare, quick: bool) -> None:
     )
 
     def each(kind: str) -> float:
-        count = THREADS if kind == "threads" else COUNT // 10 if quick else COUNT
+        count = THREADS if kind == "threads" else many
         grown = grow(kind, count)["grown"]
         comparison.details[kind] = {
             "count": count,
