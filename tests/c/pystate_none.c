@@ -13,7 +13,7 @@ const size_t PC_PY_STACK_SIZE = 256 << 10;
 const size_t PC_PY_RESERVE = 96 << 10;
 
 _Thread_local intptr_t test_interpreter;
-volatile int test_exhausted;
+volatile int test_exhausted, test_forgiven;
 static _Thread_local char test_thread;
 
 void *pc_py_thread(void)
@@ -49,10 +49,17 @@ void pc_py_release(void *thread)
     (void)thread;
 }
 
-void pc_py_exhaust(void *thread)
+int pc_py_exhaust(void *thread)
 {
     (void)thread;
     test_exhausted++;
+    return 10;
+}
+
+void pc_py_forgive(void *thread, int taken)
+{
+    (void)thread;
+    test_forgiven += taken;
 }
 
 void *pc_py_frame(struct pc_py_state *state, void *thread)

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 extern _Thread_local intptr_t test_interpreter;
-extern volatile int test_exhausted; /* calls of pc_py_exhaust() */
+/* Calls of pc_py_exhaust(), each of which takes 10; what pc_py_forgive() gave back. */
+extern volatile int test_exhausted, test_forgiven;
 
 #endif

@@ -109,6 +109,25 @@ static void the_reserve_opens_and_the_interpreter_hears(void)
     CHECK(test_exhausted > before);
 }
 
+static struct pc_coro *diver_twice(struct pc_coro *me)
+{
+    long depth = (long)(intptr_t)me->run;
+    dive(depth);
+    pc_coro_switch(here, &here->main);
+    dive(depth);
+    return &here->main;
+}
+
+static void a_switch_from_above_forgives_and_shuts(void)
+{
+    begin();
+    run(diver_twice, (void *)(180L << 10));
+    int first = test_exhausted;
+    CHECK(first >= 1 && test_forgiven == 10 * first);
+    pc_coro_switch(here, here->main.next);
+    CHECK(test_exhausted == 2 * first && here->main.next == &here->main);
+}
+
 static void say_and_leave(int number)
 {
     (void)number;
@@ -257,6 +276,7 @@ int main(void)
     RUN(overflow_in_another_thread_as_well);
     RUN(depth_within_bounds_is_nobodys_business);
     RUN(the_reserve_opens_and_the_interpreter_hears);
+    RUN(a_switch_from_above_forgives_and_shuts);
     RUN(a_foreign_fault_goes_to_the_former_handler);
     RUN(a_foreign_fault_without_handler_is_deadly);
     RUN(a_signal_that_was_sent_is_passed_on);
