@@ -18,13 +18,14 @@ CSRC = ROOT / "csrc"
 # From the ground up. A module imports from lower layers, or from its own where no circle forms.
 LAYERS: list[set[str]] = [
     {"errors", "_native", "_native_cffi"},
+    {"checks"},
     {"threads"},
     {"coroutine"},
     {"greenlet"},
-    {"timers", "poller", "wakeup"},
+    {"poller", "timers", "wakeup", "watches"},
     {"loop", "hub"},
     {"waiting", "timeout"},
-    {"task", "greenlets", "scope", "nursery"},
+    {"nursery", "scope", "task", "tasks"},
     {"event", "lock", "queue", "local", "pool", "threadpool"},
     {
         "dns",
