@@ -81,9 +81,7 @@ ffi.cdef(declarations())
 ffi.set_source(
     "pycoro._native_cffi",
     PREAMBLE,
-    sources=[
-        os.path.relpath(HERE / name) for name in [*SOURCES, pystate_source(), swap_source()]
-    ],
+    sources=[os.path.relpath(HERE / name) for name in [*SOURCES, pystate_source(), swap_source()]],
     include_dirs=[os.path.relpath(HERE)],
     depends=[os.path.relpath(path) for path in sorted(HERE.glob("*.h"))],
     define_macros=[("_CFFI_NO_LIMITED_API", None)],
