@@ -107,7 +107,7 @@ def _combined_goals(all_results: list[Results]) -> list[str]:
             limits[goal.what] = goal_text(goal, comparison)
             judged = comparison.judge(goal)
             if judged is None:
-                text = f"{goal.against} not installed" if goal.against else "not measured"
+                text = "not measured"
             else:
                 figure, ratio, met = judged
                 text = figure_text(figure, comparison.unit) if ratio is None else ratio_text(ratio)

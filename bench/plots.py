@@ -37,6 +37,11 @@ MISSED = "#c0392b"
 MEMORY = "memory of one suspended"
 NESTED = "round trip under nested"
 ECHO = "echo over"
+AXES = {  # by unit: label, factor, format of a figure
+    "bytes": ("bytes, resident and page tables", 1.0, "{:,.0f}"),
+    "requests/s": ("thousand requests per second", 1e-3, "{:.1f}"),
+    "ns": ("µs (less is better)", 1e-3, "{:.1f}"),
+}
 
 
 def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
@@ -97,7 +102,7 @@ def _draw_ratio(axis: Any, goal: Goal, shown: Comparison, all_results: Sequence[
     met = [bar >= goal.limit if more else bar <= goal.limit for bar in bars]
     axis.bar(positions, bars, 0.7, color=[NAMED_COLOURS["pycoro"] if ok else MISSED for ok in met])
     for position, bar in enumerate(bars):
-        text = f"{bar:.3f}" if 0 < bar < 0.1 else f"{bar:.2f}" if bar else "peer not\ninstalled"
+        text = f"{bar:.3f}" if 0 < bar < 0.1 else f"{bar:.2f}" if bar else "not\nmeasured"
         axis.annotate(
             text,
             (position, bar),
@@ -106,6 +111,8 @@ def _draw_ratio(axis: Any, goal: Goal, shown: Comparison, all_results: Sequence[
             ha="center",
             va="bottom",
             fontsize=8,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
+            zorder=3,
         )
     sense = "at least" if more else "at most"
     axis.axhline(goal.limit, color="black", linewidth=1, linestyle="--")
@@ -164,28 +171,25 @@ def draw_depth(all_results: Sequence[Results]) -> Any:
 
 
 def draw_memory(all_results: Sequence[Results]) -> Any:
-    titles = _titles(all_results, MEMORY)
-    if not titles:
-        return None
-    return _draw_grouped(all_results, titles, "bytes, resident and page tables", "{:,.0f}")
+    return _draw_grouped(all_results, MEMORY)
 
 
 def draw_echo(all_results: Sequence[Results]) -> Any:
-    titles = _titles(all_results, ECHO)
+    return _draw_grouped(all_results, ECHO)
+
+
+def _draw_grouped(all_results: Sequence[Results], start: str) -> Any:
+    """A panel for each title that starts so: a group of bars for each version, one for each
+    implementation."""
+    titles = _titles(all_results, start)
     if not titles:
         return None
-    return _draw_grouped(all_results, titles, "thousand requests per second", "{:.1f}", 1e-3)
-
-
-def _draw_grouped(
-    all_results: Sequence[Results], titles: Sequence[str], label: str, text: str, scale: float = 1.0
-) -> Any:
-    """A panel for each title: a group of bars for each version, one for each implementation."""
     figure, axes = pyplot.subplots(
         len(titles), 1, figsize=(11, 3.6 * len(titles)), sharex=True, squeeze=False
     )
     for axis, title in zip(axes.flat, titles, strict=True):
         found = [results.find(title) for results in all_results]
+        label, scale, text = AXES[next(one.unit for one in found if one)]
         names = list(dict.fromkeys(name for one in found if one for name in one.figures))
         width = 0.86 / len(names)
         others = iter(OTHER_COLOURS)
@@ -195,7 +199,7 @@ def _draw_grouped(
             lefts = [place - 0.43 + (index + 0.5) * width for place in range(len(found))]
             axis.bar(lefts, heights, width * 0.95, color=colour, label=name)
             for left, height in zip(lefts, heights, strict=True):
-                shown = text.format(height) if height else "not installed"
+                shown = text.format(height) if height else "not measured"
                 axis.annotate(
                     shown,
                     (left, height),
@@ -209,6 +213,7 @@ def _draw_grouped(
         axis.set_xticks(range(len(found)), [f"Python {_version(one)}" for one in all_results])
         axis.tick_params(labelbottom=True)
         axis.margins(y=0.2)
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.set_ylabel(label)
         axis.set_title(title, fontsize=10)
         axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
