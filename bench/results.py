@@ -49,8 +49,8 @@ class Results:
     def merge(self, former: Results) -> None:
         """Takes over from a former run what this one has not measured."""
         if (former.versions, former.machine) == (self.versions, self.machine):
-            titles = {comparison.title for comparison in self.comparisons}
-            self.comparisons += [one for one in former.comparisons if one.title not in titles]
+            by_title = {one.title: one for one in (*former.comparisons, *self.comparisons)}
+            self.comparisons = list(by_title.values())
 
     def save(self, directory: Path) -> Path:
         content = {
