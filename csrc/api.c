@@ -41,6 +41,11 @@ static struct pc_coro *of_handle(intptr_t handle)
     return (struct pc_coro *)handle;
 }
 
+static PyObject **handle_slot_of(void *object)
+{
+    return (PyObject **)(void *)((char *)object + handle_offset);
+}
+
 /* ---- delivery ---- */
 
 /* Unpacks (handle, value) or a handle; both stay the parcel's. 0, or -1 with an exception. */
@@ -183,6 +188,8 @@ static struct pc_coro *body(struct pc_coro *me)
         if (++tries > 10)
             heir = &thread->main;
     } while (!heir || heir == me || !is_open(heir));
+    if (me->object) /* only now: until here it could still be switched away from, and to */
+        Py_XSETREF(*handle_slot_of(me->object), PyLong_FromLong(0));
     PyObject *label = me->label;
     me->label = me->object = NULL;
     Py_XDECREF(label);
@@ -229,7 +236,7 @@ void pc_adopt(intptr_t coroutine, uintptr_t object)
 void pc_abandon(intptr_t coroutine)
 {
     struct pc_coro *coro = of_handle(coroutine);
-    if (coro->state == PC_CORO_SUSPENDED && coro->stack)
+    if (coro && coro->state == PC_CORO_SUSPENDED && coro->stack)
         pc_coro_abandon(coro);
 }
 
@@ -297,7 +304,7 @@ void pc_thread_end(intptr_t main)
 
 void pc_thread_call(intptr_t coroutine)
 {
-    struct pc_thread *thread = of_handle(coroutine)->thread;
+    struct pc_thread *thread = coroutine ? of_handle(coroutine)->thread : NULL;
     if (thread)
         thread->calls = 1;
 }
@@ -325,7 +332,7 @@ uintptr_t pc_enlist(uintptr_t object)
         PyErr_SetString(PyExc_TypeError, "Coroutine.__init__ needs a Coroutine");
         return 0;
     }
-    PyObject *handle = *(PyObject **)(void *)((char *)object + handle_offset);
+    PyObject *handle = *handle_slot_of((void *)object);
     if (handle && PyObject_IsTrue(handle)) {
         PyErr_SetString(PyExc_RuntimeError, "the coroutine has been started: __init__ must not be "
                                             "called again");

@@ -12,7 +12,7 @@
 /* Once, at import, in the main interpreter; 0, or -1 with an exception. `handle_slot` is the
    member descriptor of Coroutine._handle. finish(object, value, failed) is called when a
    coroutine's run has ended, on its stack: it gives (handle, value), the handle negative to have
-   the value raised there. refuse(code) raises the exception for a PC_REFUSED_ code. called() is
+   the value raised there; the library itself then sets the object's handle to 0. refuse(code) raises the exception for a PC_REFUSED_ code. called() is
    called in a thread that pc_thread_call() was used for. */
 int pc_init(uintptr_t handle_slot, uintptr_t finish, uintptr_t refuse, uintptr_t called);
 

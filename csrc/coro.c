@@ -93,7 +93,7 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
     coro->thread = thread;
     coro->stack = stack;
     coro->body = body;
-    coro->debt = 0;
+    coro->debt = coro->tripped = 0;
     coro->previous = thread->main.previous;
     coro->next = &thread->main;
     coro->previous->next = coro->next->previous = coro;
@@ -107,7 +107,7 @@ static void settle(struct pc_coro *coro, void *owner)
     if (pc_stack_shut(coro->stack, __builtin_frame_address(0)) != 0)
         return;
     pc_py_forgive(owner, coro->debt);
-    coro->debt = 0;
+    coro->debt = coro->tripped = 0;
 }
 
 void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
@@ -116,7 +116,7 @@ void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
     if (to == from)
         return;
     void *owner = thread->owner;
-    if (from->debt)
+    if (from->tripped)
         settle(from, owner);
     pc_py_save(&from->py, owner);
     pc_py_restore(&to->py, owner);

@@ -35,7 +35,8 @@ struct pc_coro {
     pc_body *body;
     void *object, *run, *label; /* the owner's, for the body: see api.c */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
-    int debt; /* what pc_py_exhaust() took from its recursion counter */
+    int tripped; /* it ran into the reserve; see guard.h */
+    int debt;    /* what pc_py_exhaust() took from its recursion counter then */
     struct pc_py_state py;
 };
 

@@ -48,6 +48,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
     struct pc_stack *stack = info->si_code > 0 ? pc_stack_find(info->si_addr) : NULL;
     if (stack && thread && thread->current->stack == stack) {
         if (pc_stack_open(stack) == 0) {
+            thread->current->tripped = 1;
             thread->current->debt += pc_py_exhaust(thread->owner);
             return;
         }

@@ -1,10 +1,11 @@
 /* When a coroutine runs out of C stack: the SIGSEGV handler.
  *
- * Python code must never get here by recursion alone, and does not: either the interpreter looks
- * at the stack's bounds (CPython 3.14 and later), or the first touch of the shut reserve opens a
- * step of it and makes the interpreter's next counted call raise RecursionError (pc_py_exhaust).
- * What is left is C code that recurses uncounted: it reaches the guard, and the process dies with
- * a sentence that names the coroutine and how to give it more.
+ * Python code must never get to the guard by recursion alone. On CPython 3.14 and later the
+ * interpreter looks at the stack's bounds. Before that, touching the tripwire at the top of the
+ * reserve makes the interpreter's next counted call raise RecursionError (pc_py_exhaust), and the
+ * reserve is room enough for it; at the next switch made from above, all is as before. What is
+ * left is C code that recurses uncounted and without end: it reaches the guard, and the process
+ * dies with a sentence that names the coroutine and how to give it more.
  *
  * The handler runs on a stack of its own (sigaltstack), one for each thread. Faults elsewhere go
  * to the handler that was there before.

@@ -16,12 +16,12 @@ static uintptr_t or_none(void *new_reference)
 
 int pc_is_running(intptr_t coroutine)
 {
-    return of_handle(coroutine)->state == PC_CORO_RUNNING;
+    return coroutine && of_handle(coroutine)->state == PC_CORO_RUNNING;
 }
 
 int pc_is_suspended(intptr_t coroutine)
 {
-    return of_handle(coroutine)->state == PC_CORO_SUSPENDED;
+    return coroutine && of_handle(coroutine)->state == PC_CORO_SUSPENDED;
 }
 
 uintptr_t pc_frame(intptr_t coroutine)

@@ -12,7 +12,7 @@
 #endif
 
 const size_t PC_PY_STACK_SIZE = 832 << 10;
-const size_t PC_PY_RESERVE = 96 << 10;
+const size_t PC_PY_RESERVE = 64 << 10;
 
 struct state {
     _PyCFrame *cframe;
@@ -23,6 +23,7 @@ struct state {
     PyObject *trash_delete_later;
     int trash_delete_nesting;
     int depth; /* calls deep; the limit may change while we are suspended */
+    int lent;  /* calls that the counter was given beyond a limit lowered since */
     int headroom;
     int tracing, tracing_what;
     _PyCFrame root_cframe;
@@ -66,7 +67,7 @@ void pc_py_save(struct pc_py_state *opaque, void *thread)
     state->chunk_limit = tstate->datastack_limit;
     state->trash_delete_later = tstate->trash_delete_later;
     state->trash_delete_nesting = tstate->trash_delete_nesting;
-    state->depth = tstate->recursion_limit - tstate->recursion_remaining;
+    state->depth = tstate->recursion_limit - tstate->recursion_remaining + state->lent;
     state->headroom = tstate->recursion_headroom;
     state->tracing = tstate->tracing;
     state->tracing_what = tstate->tracing_what;
@@ -85,7 +86,10 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->datastack_limit = state->chunk_limit;
     tstate->trash_delete_later = state->trash_delete_later;
     tstate->trash_delete_nesting = state->trash_delete_nesting;
-    tstate->recursion_remaining = tstate->recursion_limit - state->depth;
+    /* Far below zero the interpreter would give up: at zero the next call raises. */
+    int remaining = tstate->recursion_limit - state->depth;
+    state->lent = remaining < 0 ? -remaining : 0;
+    tstate->recursion_remaining = remaining + state->lent;
     tstate->recursion_headroom = state->headroom;
     tstate->tracing = state->tracing;
     tstate->tracing_what = state->tracing_what;
@@ -106,7 +110,9 @@ int pc_py_exhaust(void *thread)
 {
     PyThreadState *tstate = thread;
     int taken = tstate->recursion_remaining;
-    if (taken <= 0)
+    /* So deep in so few counted calls: this recursion is not counted, so it would not be stopped,
+       and whatever comes after it would be. */
+    if (taken <= 0 || tstate->recursion_limit - taken < 100)
         return 0;
     tstate->recursion_remaining = 0;
     return taken;

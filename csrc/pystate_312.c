@@ -12,7 +12,7 @@
 #endif
 
 const size_t PC_PY_STACK_SIZE = 832 << 10;
-const size_t PC_PY_RESERVE = 96 << 10;
+const size_t PC_PY_RESERVE = 64 << 10;
 
 struct state {
     _PyCFrame *cframe;
@@ -22,6 +22,7 @@ struct state {
     PyObject **chunk_top, **chunk_limit;
     struct _py_trashcan trash;
     int py_depth; /* calls deep; the limit may change while we are suspended */
+    int lent;  /* calls that the counter was given beyond a limit lowered since */
     int c_remaining;
     int headroom;
     int tracing, what_event;
@@ -66,7 +67,7 @@ void pc_py_save(struct pc_py_state *opaque, void *thread)
     state->chunk_top = tstate->datastack_top;
     state->chunk_limit = tstate->datastack_limit;
     state->trash = tstate->trash;
-    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining + state->lent;
     state->c_remaining = tstate->c_recursion_remaining;
     state->headroom = tstate->recursion_headroom;
     state->tracing = tstate->tracing;
@@ -85,7 +86,10 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->datastack_top = state->chunk_top;
     tstate->datastack_limit = state->chunk_limit;
     tstate->trash = state->trash;
-    tstate->py_recursion_remaining = tstate->py_recursion_limit - state->py_depth;
+    /* Far below zero the interpreter would give up: at zero the next call raises. */
+    int remaining = tstate->py_recursion_limit - state->py_depth;
+    state->lent = remaining < 0 ? -remaining : 0;
+    tstate->py_recursion_remaining = remaining + state->lent;
     tstate->c_recursion_remaining = state->c_remaining;
     tstate->recursion_headroom = state->headroom;
     tstate->tracing = state->tracing;
@@ -103,7 +107,9 @@ int pc_py_exhaust(void *thread)
 {
     PyThreadState *tstate = thread;
     int taken = tstate->c_recursion_remaining;
-    if (taken <= 0)
+    /* So deep in so few counted calls: this recursion is not counted, so it would not be stopped,
+       and whatever comes after it would be. */
+    if (taken <= 0 || C_RECURSION_LIMIT - taken < 100)
         return 0;
     tstate->c_recursion_remaining = 0;
     return taken;

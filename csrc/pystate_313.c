@@ -15,7 +15,11 @@
 #endif
 
 const size_t PC_PY_STACK_SIZE = 832 << 10;
-const size_t PC_PY_RESERVE = 96 << 10;
+const size_t PC_PY_RESERVE = 64 << 10;
+
+/* Calls in C that a coroutine may nest: not the 10,000 of a thread (Py_C_RECURSION_LIMIT), whose
+   compiler and AST recursions, which go by what is left of them, would need twice our stack. */
+enum { C_CALLS = 3000 };
 
 struct state {
     struct _PyInterpreterFrame *frame;
@@ -26,6 +30,7 @@ struct state {
     PyObject *delete_later;
     PyObject *previous_executor;
     int py_depth; /* calls deep; the limit may change while we are suspended */
+    int lent;  /* calls that the counter was given beyond a limit lowered since */
     int c_remaining;
     int headroom;
     int tracing, what_event;
@@ -46,7 +51,7 @@ void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *to
     (void)thread, (void)floor, (void)top;
     memset(state, 0, sizeof *state);
     state->exc_info = &state->root_exc;
-    state->c_remaining = Py_C_RECURSION_LIMIT;
+    state->c_remaining = C_CALLS;
     /* The interpreter never frees the chunk that has no previous one, and keeps its first slot
        unused to know it by (push_chunk in Python/pystate.c). */
     state->chunk = (_PyStackChunk *)(void *)data;
@@ -69,7 +74,7 @@ void pc_py_save(struct pc_py_state *opaque, void *thread)
     state->chunk_limit = tstate->datastack_limit;
     state->delete_later = tstate->delete_later;
     state->previous_executor = tstate->previous_executor;
-    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining + state->lent;
     state->c_remaining = tstate->c_recursion_remaining;
     state->headroom = tstate->recursion_headroom;
     state->tracing = tstate->tracing;
@@ -89,7 +94,10 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->datastack_limit = state->chunk_limit;
     tstate->delete_later = state->delete_later;
     tstate->previous_executor = state->previous_executor;
-    tstate->py_recursion_remaining = tstate->py_recursion_limit - state->py_depth;
+    /* Far below zero the interpreter would give up: at zero the next call raises. */
+    int remaining = tstate->py_recursion_limit - state->py_depth;
+    state->lent = remaining < 0 ? -remaining : 0;
+    tstate->py_recursion_remaining = remaining + state->lent;
     tstate->c_recursion_remaining = state->c_remaining;
     tstate->recursion_headroom = state->headroom;
     tstate->tracing = state->tracing;
@@ -107,7 +115,9 @@ int pc_py_exhaust(void *thread)
 {
     PyThreadState *tstate = thread;
     int taken = tstate->c_recursion_remaining;
-    if (taken <= 0)
+    /* So deep in so few counted calls: this recursion is not counted, so it would not be stopped,
+       and whatever comes after it would be. */
+    if (taken <= 0 || C_CALLS - taken < 100)
         return 0;
     tstate->c_recursion_remaining = 0;
     return taken;

@@ -30,6 +30,7 @@ struct state {
     PyObject *delete_later;
     PyObject *current_executor;
     int py_depth; /* calls deep; the limit may change while we are suspended */
+    int lent;  /* calls that the counter was given beyond a limit lowered since */
     int headroom;
     int tracing, what_event;
     uintptr_t c_top, c_soft_limit, c_hard_limit;
@@ -77,7 +78,7 @@ void pc_py_save(struct pc_py_state *opaque, void *thread)
     state->chunk_limit = tstate->datastack_limit;
     state->delete_later = tstate->delete_later;
     state->current_executor = tstate->current_executor;
-    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+    state->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining + state->lent;
     state->c_top = impl->c_stack_top;
     state->c_soft_limit = impl->c_stack_soft_limit;
     state->c_hard_limit = impl->c_stack_hard_limit;
@@ -101,7 +102,10 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->datastack_limit = state->chunk_limit;
     tstate->delete_later = state->delete_later;
     tstate->current_executor = state->current_executor;
-    tstate->py_recursion_remaining = tstate->py_recursion_limit - state->py_depth;
+    /* Far below zero the interpreter would give up: at zero the next call raises. */
+    int remaining = tstate->py_recursion_limit - state->py_depth;
+    state->lent = remaining < 0 ? -remaining : 0;
+    tstate->py_recursion_remaining = remaining + state->lent;
     impl->c_stack_top = state->c_top;
     impl->c_stack_soft_limit = state->c_soft_limit;
     impl->c_stack_hard_limit = state->c_hard_limit;

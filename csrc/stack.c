@@ -20,7 +20,10 @@
 enum {
     PAGE = 4096,
     GUARD = 4 * PAGE,      /* more than the frame of any C function without a stack probe */
-    STEP = 32 << 10,       /* how much of the reserve opens at a time */
+    WIRE = 4 * PAGE,       /* the tripwire */
+    STEP = 32 << 10,       /* how much opens at a time */
+    EXTRA = 3 << 20,       /* below the reserve of the first stacks of a class, ... */
+    EXTRA_STACKS = 1024,   /* ... of this many */
     DATA = 12 << 10,       /* above the border's page: room that most users never leave */
     COLOURS = 8,           /* borders differ by COLOUR bytes, this many of them */
     COLOUR = 64,
@@ -34,7 +37,8 @@ struct pc_slab {
     struct pc_slab *next; /* newest first, published with release order: see pc_stack_find */
     struct pc_class *class;
     char *memory;
-    size_t count, cut; /* spans in all, spans that were handed out at least once */
+    size_t span, extra; /* bytes of each span in all, and of extra in it */
+    size_t count, cut;  /* spans in all, spans that were handed out at least once */
     struct pc_stack stacks[];
 };
 
@@ -42,6 +46,7 @@ struct pc_class {
     struct pc_class *next;
     size_t size, reserve;
     size_t next_count; /* spans of the next slab: doubles until SLAB_MOST */
+    size_t stacks;     /* spans of all slabs */
     struct pc_slab *open;
     struct pc_stack *warm, *cold;
 };
@@ -76,7 +81,8 @@ static struct pc_class *find_class(size_t size, size_t reserve)
 static struct pc_slab *map_slab(struct pc_class *class)
 {
     size_t count = class->next_count;
-    while (count > 1 && count * class->size > SLAB_MOST)
+    size_t extra = class->stacks < EXTRA_STACKS ? EXTRA : 0, span = class->size + extra;
+    while (count > 1 && count * span > SLAB_MOST)
         count /= 2;
     struct pc_slab *slab = calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
     if (!slab)
@@ -84,7 +90,7 @@ static struct pc_slab *map_slab(struct pc_class *class)
     /* One span is kept whole whatever the limits are: fewer spans when address space is short. */
     void *memory = MAP_FAILED;
     for (; count >= 1 && memory == MAP_FAILED; count /= 2) {
-        memory = mmap(NULL, count * class->size, PROT_READ | PROT_WRITE,
+        memory = mmap(NULL, count * span, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
         if (memory != MAP_FAILED)
             break;
@@ -96,18 +102,21 @@ static struct pc_slab *map_slab(struct pc_class *class)
 #ifdef MADV_NOHUGEPAGE
     /* A huge page would make one small coroutine cost 2 MiB. EINVAL only says that this kernel
        has no huge pages. */
-    if (madvise(memory, count * class->size, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
-        munmap(memory, count * class->size);
+    if (madvise(memory, count * span, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
+        munmap(memory, count * span);
         free(slab);
         return NULL;
     }
 #endif
     slab->memory = memory;
     slab->count = count;
+    slab->span = span;
+    slab->extra = extra;
     slab->class = class;
     slab->next = atomic_load_explicit(&slabs, memory_order_relaxed);
     atomic_store_explicit(&slabs, slab, memory_order_release);
     class->open = slab;
+    class->stacks += count;
     if (class->next_count * class->size < SLAB_MOST)
         class->next_count *= 2;
     return slab;
@@ -131,9 +140,63 @@ static int open_range(char *low, size_t size)
                              : madvise(low, size, MADV_GUARD_REMOVE);
 }
 
+static void drop_pages(char *low, char *high)
+{
+    /* Failing to give memory back is no failure for the owner; pages merely stay. */
+    if (madvise(low, (size_t)(high - low), MADV_DONTNEED) == 0)
+        trimmed_count++;
+}
+
+#ifdef PC_STACK_HOSTILE
+/* For tests: a dead stack faults until as many others have died, then it is like a new one. From
+   the border's page up it may still be read, as coro.h promises. */
+enum { QUARANTINE = 4096 };
+static struct pc_stack *quarantine, **quarantine_end = &quarantine;
+static size_t quarantine_count;
+
+static void put_into_quarantine(struct pc_stack *stack)
+{
+    char *page = (char *)((uintptr_t)stack->border & -(uintptr_t)PAGE);
+    memset(page, 0xdb, (size_t)(stack->border - page));
+    if (mprotect(stack->shut, (size_t)(page - stack->shut), PROT_NONE) != 0 ||
+        mprotect(page, (size_t)(pc_stack_end(stack) - page), PROT_READ) != 0)
+        abort();
+    stack->next = NULL;
+    *quarantine_end = stack;
+    quarantine_end = &stack->next;
+    if (quarantine_count++ < QUARANTINE)
+        return;
+    struct pc_stack *oldest = quarantine;
+    quarantine = oldest->next;
+    quarantine_count--;
+    size_t size = (size_t)(pc_stack_end(oldest) - oldest->shut);
+    if (mprotect(oldest->shut, size, PROT_READ | PROT_WRITE) != 0)
+        abort();
+    drop_pages(oldest->shut, pc_stack_end(oldest));
+    oldest->used = 0;
+    oldest->next = oldest->slab->class->cold;
+    oldest->slab->class->cold = oldest;
+}
+#endif
+
+static char *top_of_guard(const struct pc_stack *stack)
+{
+    return stack->low + GUARD;
+}
+
 static char *top_of_reserve(const struct pc_stack *stack)
 {
-    return stack->low + GUARD + stack->slab->class->reserve;
+    return top_of_guard(stack) + stack->slab->extra + stack->slab->class->reserve;
+}
+
+/* Puts the tripwire below `top`. Where guards are mappings, all down to the guard is one with it:
+   two mappings a stack, not four. */
+static int set_wire(struct pc_stack *stack, char *top)
+{
+    char *low = top_of_guard(stack);
+    if (!guard_by_mprotect && top - low > WIRE)
+        low = top - WIRE;
+    return low == top ? 0 : close_range(low, (size_t)(top - low));
 }
 
 static struct pc_stack *cut_stack(struct pc_class *class, enum pc_stack_error *error)
@@ -147,11 +210,11 @@ static struct pc_stack *cut_stack(struct pc_class *class, enum pc_stack_error *e
     }
     struct pc_stack *stack = &slab->stacks[slab->cut];
     stack->slab = slab;
-    stack->low = slab->memory + slab->cut * class->size;
+    stack->low = slab->memory + slab->cut * slab->span;
     stack->shut = top_of_reserve(stack);
-    stack->border = stack->low + class->size - DATA - PAGE + BORDER_IN_PAGE +
+    stack->border = stack->low + slab->span - DATA - PAGE + BORDER_IN_PAGE +
                     slab->cut % COLOURS * COLOUR;
-    if (close_range(stack->low, (size_t)(stack->shut - stack->low)) != 0) {
+    if (close_range(stack->low, GUARD) != 0 || set_wire(stack, stack->shut) != 0) {
         *error = guard_by_mprotect ? PC_STACK_NO_MAPPINGS : PC_STACK_NO_MEMORY;
         return NULL;
     }
@@ -195,18 +258,15 @@ static int got_deep(const struct pc_stack *stack)
     return 0;
 }
 
-static void drop_pages(char *low, char *high)
-{
-    /* Failing to give memory back is no failure for the owner; pages merely stay. */
-    if (madvise(low, (size_t)(high - low), MADV_DONTNEED) == 0)
-        trimmed_count++;
-}
-
 void pc_stack_put(struct pc_stack *stack)
 {
     struct pc_class *class = stack->slab->class;
     in_use_count--;
     pc_stack_shut(stack, stack->border);
+#ifdef PC_STACK_HOSTILE
+    put_into_quarantine(stack);
+    return;
+#endif
     if (warm_count >= WARM_MOST) {
         drop_pages(stack->shut, pc_stack_end(stack));
         stack->used = 0;
@@ -230,7 +290,7 @@ int pc_stack_is_warm(const struct pc_stack *stack)
 
 char *pc_stack_end(const struct pc_stack *stack)
 {
-    return stack->low + stack->slab->class->size;
+    return stack->low + stack->slab->span;
 }
 
 char *pc_stack_floor(const struct pc_stack *stack)
@@ -248,21 +308,21 @@ struct pc_stack *pc_stack_find(const void *address)
     const char *at = address;
     struct pc_slab *slab = atomic_load_explicit(&slabs, memory_order_acquire);
     for (; slab; slab = slab->next)
-        if (at >= slab->memory && at < slab->memory + slab->count * slab->class->size)
-            return &slab->stacks[(size_t)(at - slab->memory) / slab->class->size];
+        if (at >= slab->memory && at < slab->memory + slab->count * slab->span)
+            return &slab->stacks[(size_t)(at - slab->memory) / slab->span];
     return NULL;
 }
 
 int pc_stack_open(struct pc_stack *stack)
 {
-    char *guard = stack->low + GUARD;
-    if (stack->shut <= guard)
+    char *top = stack->shut, *guard = top_of_guard(stack);
+    if (top <= guard)
         return -1;
-    char *low = stack->shut - guard > STEP ? stack->shut - STEP : guard;
-    if (open_range(low, (size_t)(stack->shut - low)) != 0)
+    char *low = top - guard > STEP ? top - STEP : guard;
+    if (open_range(low, (size_t)(top - low)) != 0)
         return -1;
     stack->shut = low;
-    return 0;
+    return guard_by_mprotect ? 0 : set_wire(stack, low);
 }
 
 int pc_stack_shut(struct pc_stack *stack, const char *sp)
@@ -272,8 +332,12 @@ int pc_stack_shut(struct pc_stack *stack, const char *sp)
         return 0;
     if (sp < top + PAGE)
         return -1;
-    /* If the system says no, the reserve stays open: safe, for the guard itself never opened. */
-    if (close_range(stack->shut, (size_t)(top - stack->shut)) == 0)
+    /* If the system says no, it all stays open: safe, for the guard itself never opened. */
+    char *guard = top_of_guard(stack);
+    if (!guard_by_mprotect && stack->shut > guard)
+        open_range(guard, (size_t)(stack->shut - guard));
+    drop_pages(stack->shut, top);
+    if (set_wire(stack, top) == 0)
         stack->shut = top;
     return 0;
 }
@@ -283,7 +347,7 @@ void pc_stack_stats(struct pc_stack_stats *stats)
     memset(stats, 0, sizeof *stats);
     for (struct pc_slab *slab = atomic_load(&slabs); slab; slab = slab->next) {
         stats->slabs++;
-        stats->mapped_bytes += slab->count * slab->class->size;
+        stats->mapped_bytes += slab->count * slab->span;
         stats->stacks += slab->cut;
     }
     stats->in_use = in_use_count;

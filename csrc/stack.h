@@ -2,12 +2,14 @@
  *
  * A stack is one span of a slab (a large private mapping), from the lowest address up:
  *
- *     | guard | reserve | ... C stack, growing down | border | data, growing up ... |
+ *     | guard | extra | reserve | ... C stack, growing down | border | data, growing up ... |
  *
- * The guard never opens. The reserve is shut until somebody runs into it, then pc_stack_open()
- * opens it step by step (see guard.h: that is how a runaway recursion is noticed). Border is in
- * the middle of a page, so that a shallow user of both sides touches one page, and differs from
- * stack to stack, so that the hot lines of many stacks do not fall into the same cache sets.
+ * The guard never opens. At the top of the reserve is a tripwire: it faults, and pc_stack_open()
+ * moves it down a step (see guard.h: that is how a runaway recursion is noticed). Extra is for
+ * recursion that cannot be stopped and may end by itself; only the first stacks have it, for it
+ * costs page tables when there are many. The border is in the middle of a page, so that a shallow
+ * user of both sides touches one page, and differs from stack to stack, so that the hot lines of
+ * many stacks do not fall into the same cache sets.
  *
  * Contract: slabs are never unmapped, so a stale address stays readable. All calls but
  * pc_stack_find() and pc_stack_open() need the caller's lock (in Python: the GIL); those two are
@@ -25,7 +27,7 @@ struct pc_stack {
     struct pc_slab *slab;
     char *low;     /* first byte of the span; the guard starts here */
     char *border;  /* the C stack starts below, data above */
-    char *shut;    /* [low, shut) is out of bounds for now */
+    char *shut;    /* what is below is out of bounds for now: top of the tripwire */
     char used : 1; /* has content that the owner left there (pc_stack_is_warm) */
 };
 
@@ -40,8 +42,8 @@ enum pc_stack_error {
 #define PC_STACK_MIN ((size_t)64 << 10)
 #define PC_STACK_MAX ((size_t)1 << 30)
 
-/* A stack of `size` bytes in all (rounded up to a size class), of which `reserve` bytes above the
-   guard are shut. The same size must always come with the same reserve. NULL: see *error. */
+/* A stack of `size` bytes in all (rounded up to a size class), not counting extra, of which
+   `reserve` bytes above the guard are shut. NULL: see *error. */
 struct pc_stack *pc_stack_get(size_t size, size_t reserve, enum pc_stack_error *error);
 
 /* Back into the pool. Shuts the reserve again, and gives pages back to the system where the C
@@ -59,7 +61,7 @@ size_t pc_stack_size(const struct pc_stack *stack);
 /* The stack whose span holds the address, or NULL. */
 struct pc_stack *pc_stack_find(const void *address);
 
-/* Opens the next step of the reserve; 0, or -1 where only the guard is left. */
+/* Opens the next step of the reserve or of extra; 0, or -1 where only the guard is left. */
 int pc_stack_open(struct pc_stack *stack);
 
 /* Shuts what pc_stack_open() opened; 0, or -1 where `sp` is still down there. */

@@ -79,7 +79,9 @@ class Coroutine:
         name: str | None = None,
         context: ContextPolicy | contextvars.Context = "copy",
     ) -> None:
-        here = _enlist(self) or _begin_thread()
+        here = _enlist(self)
+        if here is None:
+            here = _begin_thread()
         self._handle = 0
         if not callable(run):
             raise TypeError(f"run must be callable, not {type(run).__name__}")
@@ -260,7 +262,8 @@ _OWN_MODULES = (__name__, threads.__name__)
 
 def current() -> Coroutine:
     """The coroutine that runs now: the thread's main one where no other has been switched to."""
-    return _current() or _begin_thread()
+    here: Coroutine | None = _current()
+    return _begin_thread() if here is None else here
 
 
 def stack_size(size: int | None = None) -> int:
@@ -325,7 +328,6 @@ def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[int,
     """`coroutine` has ended with a result, or with an exception: who goes on?"""
     if coroutine is None:  # its object is gone: nobody waits but the thread itself
         return route(_current()._thread.main, value, failed)
-    coroutine._handle = 0
     if coroutine._context is not None:
         coroutine._context = None
     if failed and isinstance(value, CoroutineExit):

@@ -31,7 +31,7 @@ class Thread:
         self.handle = 0  # of main; 0 again when the thread has ended
         self.loop: Any = None  # the scheduler's
         self.ended = False
-        self.dropped: list[Coroutine] = []  # their last reference went in another thread
+        self.dropped: list[Coroutine] = []  # see reap()
 
 
 class _Farewell:
@@ -88,28 +88,39 @@ def unwind_all(thread: Thread) -> None:
 
 
 def reap(thread: Thread) -> None:
-    """Unwinds those of the calling thread that another thread has dropped."""
+    """Unwinds those of the calling thread whose last reference went in another thread, or while
+    they ran."""
+    running = None
     while thread.dropped:
         coroutine = thread.dropped.pop()
-        if coroutine._handle:
+        if _native.is_running(coroutine._handle):
+            running = coroutine
+        elif coroutine._handle:
             _report(_unwind, coroutine, _native.current())
             _keep_watch(coroutine)
+    if running is not None:
+        _postpone(running)
 
 
 def bury(coroutine: Coroutine, here: Coroutine | None) -> None:
-    """A suspended coroutine's last reference has gone; `here` is the running one. What it raises
-    goes to sys.unraisablehook, for __del__ is what calls this."""
+    """A coroutine's last reference has gone; `here` is the running one. What it raises goes to
+    sys.unraisablehook, for __del__ is what calls this."""
     thread = coroutine._thread
     if thread.ended:
         return
-    if here is None or here._thread is not thread:
-        thread.dropped.append(coroutine)  # which brings it back to life, for its own thread
-        _native.thread_call(coroutine._handle)
+    if here is None or here._thread is not thread or coroutine is here:
+        _postpone(coroutine)
         return
     try:
         _unwind(coroutine, here)
     finally:
         _keep_watch(coroutine)
+
+
+def _postpone(coroutine: Coroutine) -> None:
+    # Brings it back to life, until its own thread makes a switch.
+    coroutine._thread.dropped.append(coroutine)
+    _native.thread_call(coroutine._handle)
 
 
 def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
