@@ -31,7 +31,6 @@ _switch = _native.switch
 _current = _native.current
 
 
-
 class Handle:
     """A callback that is to run soon. `cancel()` at any time before."""
 
@@ -116,18 +115,24 @@ class Loop(Coroutine):
     # ---- descriptors ----
 
     def watch(self, fd: int) -> Watch:
-        """The Watch of a descriptor. OSError where it cannot be watched (EBADF; EPERM: a regular
-        file, which is always ready)."""
+        """The Watch of a descriptor; what is ready now is reported there first. OSError where it
+        cannot be watched (EBADF; EPERM: a regular file, which is always ready)."""
         return self._watches.get(fd)
-
-    def rearm(self, watch: Watch) -> None:
-        """What is ready now is reported once more: for a wait without a system call tried."""
-        self._watches.rearm(watch)
 
     def unwatch(self, fd: int, error: BaseException | None = None) -> None:
         """Before a descriptor is closed: whoever waits for it gets the error, default OSError."""
-        for waiter in self._watches.remove(fd):
-            self.interrupt(waiter, error or OSError(9, "the descriptor was closed"))
+        watch = self._watches.find(fd)
+        if watch is not None:
+            self.end_watch(watch, error or OSError(9, "the descriptor was closed"))
+
+    def end_watch(self, watch: Watch, error: BaseException) -> None:
+        """The same of a Watch, from any thread."""
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            self.call_soon_threadsafe(self.end_watch, watch, error)
+            return
+        for waiter in self._watches.remove(watch):
+            self.interrupt(waiter, error)
 
     def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
         """Calls it whenever the descriptor is readable, as long as it is, until remove_reader()."""

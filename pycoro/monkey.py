@@ -8,9 +8,8 @@ made before, or imported by name, work as well.
 from __future__ import annotations
 
 import importlib
-from typing import Any
-
 import selectors
+from typing import Any
 
 from . import dns, select, socket, ssl, task
 

@@ -30,8 +30,9 @@ class Poller(Protocol):
         """From now on its edges are reported, what is true already as the first. OSError where
         the descriptor cannot be watched: EBADF, or EPERM for a regular file."""
 
-    def rearm(self, fd: int) -> None:
-        """Has what is true now reported once more."""
+    def rearm(self, fd: int) -> bool:
+        """Has what is true now reported once more. False: it was not known any more, having been
+        closed behind our back, and has been added."""
 
     def discard(self, fd: int) -> None:
         """No more reports; the descriptor may be closed already."""
@@ -64,11 +65,13 @@ class EpollPoller:
         except FileExistsError:  # closed behind our back, and its number used again
             self._epoll.modify(fd, self._MASK)
 
-    def rearm(self, fd: int) -> None:
+    def rearm(self, fd: int) -> bool:
         try:
             self._epoll.modify(fd, self._MASK)
+            return True
         except FileNotFoundError:
             self._epoll.register(fd, self._MASK)
+            return False
 
     def discard(self, fd: int) -> None:
         try:
@@ -92,8 +95,8 @@ class SelectorPoller:
         self._selector.register(fd, READ | WRITE)  # raises where that cannot work
         self._selector.unregister(fd)
 
-    def rearm(self, fd: int) -> None:
-        pass
+    def rearm(self, fd: int) -> bool:
+        return True
 
     def discard(self, fd: int) -> None:
         try:

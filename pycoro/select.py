@@ -43,7 +43,7 @@ def _number_of(fd: Any) -> int:
     return number
 
 
-class poll:  # the stdlib's name
+class poll:  # noqa: N801 - the stdlib's name
     """As the stdlib's polling object."""
 
     def __init__(self) -> None:
@@ -92,12 +92,16 @@ class poll:  # the stdlib's name
 
 
 def select(
-    rlist: Iterable[Any], wlist: Iterable[Any], xlist: Iterable[Any], timeout: float | None = None, /
+    rlist: Iterable[Any],
+    wlist: Iterable[Any],
+    xlist: Iterable[Any],
+    timeout: float | None = None,
+    /,
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """As the stdlib's, without its limit of 1024 on the numbers of descriptors."""
     if timeout is not None:
         try:
-            timeout = float(timeout)
+            timeout = timeout + 0.0
         except TypeError:
             raise TypeError("timeout must be a float or None") from None
         if timeout < 0:

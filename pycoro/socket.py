@@ -1,8 +1,8 @@
 """The stdlib's socket module, whose sockets let other tasks run while they wait.
 
-`socket` is a subclass of the stdlib's. Underneath the descriptor does not block: each call is tried,
-and waits only where it would have blocked; timeouts are kept here. Everything else of the
-stdlib's module is passed through.
+`socket` is a subclass of the stdlib's. Underneath the descriptor does not block: each call is
+tried, and waits only where it would have blocked; timeouts are kept here. Everything else of the
+module is passed through.
 
 After a stream's short read its kernel buffer is empty, and the next edge will tell of more, so
 the next read waits at once, instead of failing first (`Watch.drained`, epoll(7)). Anything unusual
@@ -39,15 +39,15 @@ _recv = _raw.recv
 _recv_into = _raw.recv_into
 _send = _raw.send
 _accept = _raw._accept  # type: ignore[attr-defined]
-_get_family = _raw.family.__get__  # type: ignore[attr-defined]
-_get_type = _raw.type.__get__  # type: ignore[attr-defined]
-_get_proto = _raw.proto.__get__  # type: ignore[attr-defined]
+_get_family = _raw.family.__get__
+_get_type = _raw.type.__get__
+_get_proto = _raw.proto.__get__
 
 STREAK = 128  # calls that did not wait, before a task lets the others run
 _INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
 
 
-class socket(_Base):  # the stdlib's name
+class socket(_Base):  # noqa: N801 - the stdlib's name
     """As the stdlib's socket. Errors: as the stdlib's; OSError (EBADF) in who waits on a socket
     that another task closes."""
 
@@ -60,14 +60,18 @@ class socket(_Base):  # the stdlib's name
         self._timeout: float | None = _raw.gettimeout(self)  # of SOCK_NONBLOCK, or the default
         self._watch: Watch | None = None
         self._streak = 0
-        # Short reads tell nothing on datagrams, nor where control messages end them (AF_UNIX).
-        self._drains = _get_type(self) == _stdlib.SOCK_STREAM and _get_family(self) in _INET
+        # A short read tells nothing where messages, or control messages (AF_UNIX), end it: TCP only.
+        self._drains = (
+            _get_type(self) == _stdlib.SOCK_STREAM
+            and _get_family(self) in _INET
+            and _get_proto(self) in (0, _stdlib.IPPROTO_TCP)
+        )
         _raw.setblocking(self, False)
 
     # ---- waiting ----
 
     def _find_watch(self) -> Watch:
-        """The running thread's Watch for this descriptor; cached for the thread that waits first."""
+        """The running thread's Watch for it; cached for the thread that waits first."""
         loop = get_loop()
         watch = self._watch
         if watch is not None and watch.loop is loop:
@@ -81,20 +85,13 @@ class socket(_Base):  # the stdlib's name
         return found
 
     def _wait(self, direction: int, deadline: float | None = None) -> None:
-        """Waits for READ or WRITE after a call would have blocked; BlockingIOError is being
-        handled. `deadline`: on the monotonic clock, for several waits of one call."""
+        """Waits for READ or WRITE after a call would have blocked. `deadline`: on the monotonic
+        clock, for several waits of one call."""
         timeout = self._timeout
-        if timeout == 0.0:
-            raise  # noqa: PLE0704 - the BlockingIOError
         if deadline is not None:
             timeout = max(0.0, deadline - monotonic())
         self._streak = 0
         if not wait_on(self._find_watch(), direction, timeout):
-            raise TimeoutError("timed out")
-
-    def _await(self, direction: int) -> None:
-        """Waits for an edge to come."""
-        if not wait_on(self._find_watch(), direction, self._timeout):
             raise TimeoutError("timed out")
 
     def _rest(self) -> None:
@@ -110,6 +107,8 @@ class socket(_Base):  # the stdlib's name
 
     def settimeout(self, value: float | None, /) -> None:
         if value is not None:
+            if isinstance(value, (str, bytes, bytearray)):
+                raise TypeError(f"timeout must be a number of seconds or None, not {value!r}")
             value = float(value)
             if value < 0.0:
                 raise ValueError("Timeout value out of range")
@@ -125,7 +124,7 @@ class socket(_Base):  # the stdlib's name
         return self._timeout != 0.0
 
     @property
-    def timeout(self) -> float | None:  # type: ignore[override]
+    def timeout(self) -> float | None:
         return self._timeout
 
     # ---- reading ----
@@ -133,7 +132,7 @@ class socket(_Base):  # the stdlib's name
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         watch = self._watch
         if watch is not None and watch.drained and self._timeout != 0.0:
-            self._await(READ)
+            self._wait(READ)
         else:
             self._streak += 1
             if self._streak > STREAK:
@@ -143,7 +142,9 @@ class socket(_Base):  # the stdlib's name
                 data = _recv(self, bufsize, flags)
                 break
             except BlockingIOError:
-                self._wait(READ)
+                if self._timeout == 0.0:
+                    raise
+            self._wait(READ)
         if len(data) < bufsize and watch is not None and data and self._drains and not flags:
             watch.drained = not watch.unusual
         return data
@@ -172,7 +173,9 @@ class socket(_Base):  # the stdlib's name
             try:
                 return call(self, *args)
             except BlockingIOError:
-                self._wait(READ, deadline)
+                if self._timeout == 0.0:
+                    raise
+            self._wait(READ, deadline)
 
     # ---- writing ----
 
@@ -198,8 +201,11 @@ class socket(_Base):  # the stdlib's name
         while sent < size:
             try:
                 sent += _send(self, view[sent:], flags)
+                continue
             except BlockingIOError:
-                self._wait(WRITE, deadline)
+                if self._timeout == 0.0:
+                    raise
+            self._wait(WRITE, deadline)
 
     def sendto(self, *args: Any) -> int:
         return self._retry_write(_raw.sendto, *args)  # type: ignore[no-any-return]
@@ -216,7 +222,9 @@ class socket(_Base):  # the stdlib's name
             try:
                 return call(self, *args)
             except BlockingIOError:
-                self._wait(WRITE, deadline)
+                if self._timeout == 0.0:
+                    raise
+            self._wait(WRITE, deadline)
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._timeout == 0.0:
@@ -277,8 +285,8 @@ class socket(_Base):  # the stdlib's name
         watch = self._watch
         if watch is not None:
             self._watch = None
-            watch.loop.unwatch(
-                watch.fd, OSError(errno.EBADF, "another task closed the socket meanwhile")
+            watch.loop.end_watch(
+                watch, OSError(errno.EBADF, "another task closed the socket meanwhile")
             )
 
     def dup(self) -> socket:
@@ -339,7 +347,7 @@ def socketpair(
     return one, other
 
 
-__all__ = [  # noqa: PLE0604 - the stdlib's and ours
+__all__ = [
     *_stdlib.__all__,
     "gethostbyaddr",
     "gethostbyname",

@@ -20,7 +20,7 @@ _WantWrite = _stdlib.SSLWantWriteError
 _BaseSocket = _stdlib.SSLSocket
 
 
-class SSLSocket(_BaseSocket, socket):
+class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
     """As the stdlib's SSLSocket. SSLContext.wrap_socket() makes it."""
 
     def _retry(self, call: Callable[..., Any], *args: Any) -> Any:
@@ -32,9 +32,14 @@ class SSLSocket(_BaseSocket, socket):
             try:
                 return call(*args)
             except _WantRead:
-                self._wait(READ, deadline)
+                direction = READ
+                if self._timeout == 0.0:
+                    raise
             except _WantWrite:
-                self._wait(WRITE, deadline)
+                direction = WRITE
+                if self._timeout == 0.0:
+                    raise
+            self._wait(direction, deadline)
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         return self._retry(super().read, len, buffer)

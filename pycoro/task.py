@@ -1,8 +1,7 @@
 """Tasks: function calls that the loop runs side by side. spawn, sleep, join, kill.
 
 A task that fails is reported on stderr once, unless somebody is waiting in get() to have the
-error; nothing else is affected. Its result, or error, stays with it. No frame of a task that waits
-holds the task itself, so one that nobody can ever wake is unwound when it is dropped.
+error; nothing else is affected. Its result, or error, stays with it.
 """
 
 from __future__ import annotations
@@ -322,7 +321,6 @@ def sleep(seconds: float = 0) -> None:
         loop = get_loop()
         waiter = loop.enlist(None)
         loop.ready.append(waiter)
-        del waiter
         loop.pass_on()
         return
     loop = get_loop()

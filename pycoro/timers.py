@@ -29,9 +29,9 @@ class Timer:
         """It will not run. Does nothing once it has run, or the second time."""
         self.callback = None
         self.args = ()
-        if self.heap is not None:
-            self.heap.count_cancelled()
-            self.heap = None
+        heap, self.heap = self.heap, None
+        if heap is not None:
+            heap.count_cancelled()
 
     @property
     def pending(self) -> bool:

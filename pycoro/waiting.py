@@ -2,14 +2,16 @@
 
 wait() suspends the running coroutine, which somebody has to know of: it is told to `where`, which
 is woken by Loop.wake(), or forgets it when the time is over or an error is raised in it
-(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served. A descriptor's Watch is
-another: wait_on() one, wait_any() of several, wait_read() and wait_write() for descriptors.
+(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served. A Watch is another:
+wait_on() one, wait_any() of several, wait_read() and wait_write() for descriptors.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from select import POLLIN, POLLOUT
+from select import poll as _poll
 from time import monotonic
 from typing import Any
 
@@ -43,11 +45,9 @@ def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) ->
     """After Loop.enlist(): waits to be woken, for `timeout` seconds at most (None: no limit).
     False where the time was over first."""
     if timeout is None:
-        del waiter
         loop.pass_on()
         return True
     deadline = Deadline(loop, timeout, waiter, where)
-    del waiter
     loop.add_timer(deadline)
     try:
         loop.pass_on()
@@ -76,7 +76,6 @@ class WaitQueue:
         waiter = loop.enlist(self)
         self._waiters.append(waiter)
         if timeout is None:
-            del waiter
             loop.pass_on()
             return True
         return pass_on_until(loop, waiter, self, timeout)
@@ -108,7 +107,6 @@ def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
     else:
         watch.join_crowd(direction, waiter, watch)
     if timeout is None:
-        del waiter
         loop.pass_on()
         return True
     return pass_on_until(loop, waiter, watch, timeout)
@@ -128,14 +126,13 @@ class _Any:
 
 
 def wait_any(loop: Loop, watches: list[tuple[Watch, int]], timeout: float | None) -> bool:
-    """Waits until one of these (watch, direction) pairs is ready, now or later; False where
-    `timeout` seconds were over first."""
+    """Waits for an edge of one of these (watch, direction) pairs; False where `timeout` seconds
+    were over first."""
     where = _Any(watches)
     waiter = loop.enlist(where)
     try:
         for watch, direction in watches:
             watch.join_crowd(direction, waiter, where)
-            loop.rearm(watch)
         return pass_on_until(loop, waiter, where, timeout)
     finally:
         where.forget(waiter)
@@ -156,6 +153,10 @@ def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
     number = fd if isinstance(fd, int) else fd.fileno()
     loop = get_loop()
     watch = loop.watch(number)
-    loop.rearm(watch)
-    if not wait_on(watch, direction, timeout):
-        raise TimeoutError("timed out")
+    deadline = None if timeout is None else monotonic() + timeout
+    kernel = _poll()
+    kernel.register(number, POLLIN if direction == READ else POLLOUT)
+    while not kernel.poll(0):  # an edge may have been an earlier one's
+        left = None if deadline is None else max(0.0, deadline - monotonic())
+        if not wait_on(watch, direction, left):
+            raise TimeoutError("timed out")

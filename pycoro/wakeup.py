@@ -84,7 +84,7 @@ _careful: set[CodeType] = set()
 def defer_interrupt(function: F) -> F:
     """Marks a function that must not be left in the middle by KeyboardInterrupt: what it took out
     of a queue would be lost. It soon waits, and then the interrupt comes."""
-    _careful.add(function.__code__)  # type: ignore[attr-defined]
+    _careful.add(function.__code__)
     return function
 
 

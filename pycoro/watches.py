@@ -13,10 +13,20 @@ from .poller import READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_polle
 
 
 class Watch:
-    """A descriptor, and who waits for it. `reader` and `writer`: one coroutine each, or None;
-    `crowd`: further ones: direction, coroutine, what it waits for; `on_read`, `on_write`: callbacks."""
+    """A descriptor, and who waits for it. `reader`, `writer`: a coroutine each, or None; `crowd`:
+    further ones (direction, coroutine, what it waits for); `on_read` and `on_write`: callbacks."""
 
-    __slots__ = ("crowd", "drained", "fd", "loop", "on_read", "on_write", "reader", "unusual", "writer")
+    __slots__ = (
+        "crowd",
+        "drained",
+        "fd",
+        "loop",
+        "on_read",
+        "on_write",
+        "reader",
+        "unusual",
+        "writer",
+    )
 
     def __init__(self, fd: int, loop: Any) -> None:
         self.fd = fd
@@ -69,21 +79,30 @@ class Watches:
         self._poller: Poller = make_poller(self._watches)
 
     def get(self, fd: int) -> Watch:
-        """The Watch of a descriptor, made if need be. OSError where it cannot be watched: EBADF,
-        or EPERM for a regular file, which is always ready."""
+        """The Watch of a descriptor, made if need be; what is ready now is reported as an edge. It
+        may have been closed behind our back and the number used again: then it gets a new one.
+        OSError where it cannot be watched: EBADF, or EPERM for a regular file, always ready."""
         watch = self._watches.get(fd)
         if watch is None:
-            watch = Watch(fd, self._loop)
             self._poller.add(fd)
-            self._watches[fd] = watch
+        elif self._poller.rearm(fd):
+            return watch
+        else:
+            for waiter in self.remove(watch, closed=True):
+                self._wake(waiter)
+        watch = self._watches[fd] = Watch(fd, self._loop)
         return watch
 
-    def remove(self, fd: int) -> list[Any]:
-        """Before a descriptor is closed. Gives the coroutines that wait for it."""
-        watch = self._watches.pop(fd, None)
-        if watch is None:
-            return []
-        self._poller.discard(fd)
+    def find(self, fd: int) -> Watch | None:
+        """The Watch of a descriptor, if there is one."""
+        return self._watches.get(fd)
+
+    def remove(self, watch: Watch, closed: bool = False) -> list[Any]:
+        """Before a descriptor is closed, or once it is. Gives the coroutines that wait for it."""
+        if self._watches.get(watch.fd) is watch:
+            del self._watches[watch.fd]
+            if not closed:
+                self._poller.discard(watch.fd)
         waiters = [watch.reader, watch.writer, *(entry[1] for entry in watch.crowd or ())]
         return [waiter for waiter in waiters if waiter is not None]
 
@@ -99,10 +118,8 @@ class Watches:
         name = "on_read" if direction == READ else "on_write"
         former = getattr(watch, name)
         setattr(watch, name, callback)
-        if callback is not None:
-            self._poller.rearm(fd)
-        elif not watch.wanted:
-            self.remove(fd)
+        if callback is None and not watch.wanted:
+            self.remove(watch)
         return former is not None
 
     def awaited(self, own: int) -> bool:

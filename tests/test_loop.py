@@ -1,0 +1,476 @@
+"""The loop: callbacks, timers, descriptors, other threads, signals, errors, its end."""
+
+from __future__ import annotations
+
+import contextvars
+import gc
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import pycoro
+from pycoro import LoopExit, get_loop, poller, spawn
+from pycoro.socket import socketpair, wait_read, wait_write
+from pycoro.timers import Timer
+from pycoro.waiting import WaitQueue
+
+TESTED = Path(pycoro.__file__).parent.parent
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(TESTED)}
+
+
+def program(source: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-u", "-c", textwrap.dedent(source)],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def interrupted(source: str, number: int = signal.SIGINT) -> tuple[int, list[str], str]:
+    """Runs it until it prints "ready", sends the signal; gives exit status, lines and stderr."""
+    process = program(source)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    return process.returncode, out.splitlines(), err
+
+
+# ---- callbacks and timers ----
+
+
+def test_call_soon_runs_callbacks_in_order_among_tasks() -> None:
+    log: list[object] = []
+    loop = get_loop()
+    loop.call_soon(log.append, 1)
+    spawn(log.append, 2)
+    loop.call_soon(log.append, 3)
+    spawn(log.append, 4)
+    assert log == []
+    pycoro.sleep(0)
+    assert log == [1, 2, 3, 4]
+
+
+def test_a_callback_can_be_cancelled_and_can_call_soon() -> None:
+    log: list[object] = []
+    loop = get_loop()
+    loop.call_soon(log.append, "cancelled").cancel()
+    loop.call_soon(lambda: (log.append("a"), loop.call_soon(log.append, "b")))
+    pycoro.sleep(0)
+    pycoro.sleep(0)
+    assert log == ["a", "b"]
+
+
+def test_call_later_runs_in_order_of_time_then_age() -> None:
+    log: list[object] = []
+    loop = get_loop()
+    base = time.monotonic()
+    for offset, what in ((0.02, "c"), (0.01, "a"), (0.01, "b")):
+        loop.add_timer(Timer(base + offset, log.append, (what,)))
+    loop.call_later(0.01, log.append, "no").cancel()
+    pycoro.sleep(0.05)
+    assert log == ["a", "b", "c"]
+
+
+def test_a_loop_is_one_for_each_thread() -> None:
+    loops = [get_loop(), pycoro.get_hub()]
+    thread = threading.Thread(target=lambda: loops.append(get_loop()))
+    thread.start()
+    thread.join()
+    assert loops[0] is loops[1]
+    assert loops[2] is not loops[0]
+
+
+def test_a_callback_that_waits_is_told_so(capsys: pytest.CaptureFixture[str]) -> None:
+    get_loop().call_soon(pycoro.sleep, 1)
+    pycoro.sleep(0)
+    assert "a callback of the loop must not wait" in capsys.readouterr().err
+
+
+def test_an_exception_in_a_callback_is_reported_once_and_kills_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    log: list[object] = []
+    loop = get_loop()
+    loop.call_soon(lambda: 1 / 0)
+    loop.call_later(0, lambda: [][0])
+    loop.call_soon(log.append, "still alive")
+    pycoro.sleep(0.01)
+    text = capsys.readouterr().err
+    assert log == ["still alive"]
+    assert text.count("ZeroDivisionError: division by zero") == 1
+    assert text.count("IndexError: list index out of range") == 1
+    assert text.count("Traceback") == 2
+
+
+def test_handle_error_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    kind = type(get_loop())
+    monkeypatch.setattr(kind, "handle_error", lambda self, context, error: seen.append(error))
+    get_loop().call_soon(lambda: 1 / 0)
+    pycoro.sleep(0)
+    assert [type(error) for error in seen] == [ZeroDivisionError]
+
+
+def test_callbacks_may_switch_to_plain_coroutines_that_wait() -> None:
+    log: list[object] = []
+
+    def body(*_: object) -> None:
+        log.append("begins")
+        pycoro.sleep(0.01)
+        log.append("ends")
+
+    loop = get_loop()
+    coroutine = pycoro.Coroutine(body, loop)  # when it ends, the loop goes on
+    loop.call_soon(coroutine.switch)
+    loop.call_soon(log.append, "callback")
+    spawn(log.append, "task")
+    pycoro.sleep(0.05)
+    pycoro.sleep(0)
+    assert log == ["begins", "callback", "task", "ends"]
+    assert coroutine.dead
+
+
+# ---- descriptors ----
+
+
+def test_add_reader_calls_as_long_as_there_is_something_to_read() -> None:
+    loop = get_loop()
+    ours, theirs = socket.socketpair()
+    log: list[bytes] = []
+
+    def read() -> None:
+        log.append(ours.recv(1))
+        if len(log) == 3:
+            loop.remove_reader(ours)
+
+    loop.add_reader(ours, read)
+    theirs.send(b"abcd")
+    pycoro.sleep(0.01)
+    assert log == [b"a", b"b", b"c"]
+    assert loop.remove_reader(ours) is False
+    ours.close()
+    theirs.close()
+
+
+def test_add_writer_calls_until_it_is_removed() -> None:
+    loop = get_loop()
+    ours, theirs = socket.socketpair()
+    log: list[int] = []
+
+    def write() -> None:
+        log.append(ours.send(b"x"))
+        if len(log) == 3:
+            loop.remove_writer(ours.fileno())
+
+    loop.add_writer(ours, write)
+    pycoro.sleep(0.01)
+    assert (log, theirs.recv(10)) == ([1, 1, 1], b"xxx")
+    ours.close()
+    theirs.close()
+
+
+def test_a_closed_descriptor_cannot_be_watched() -> None:
+    ours, theirs = socket.socketpair()
+    number = ours.fileno()
+    ours.close()
+    theirs.close()
+    with pytest.raises(ValueError, match="closed already"):
+        get_loop().add_reader(ours, print)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        get_loop().add_reader(number, print)
+
+
+def test_wait_read_sees_what_was_there_before() -> None:
+    reader, writer = os.pipe()
+    os.write(writer, b"x")
+    wait_read(reader, 5)
+    wait_read(reader, 5)
+    wait_write(writer, 5)
+    os.read(reader, 1)
+    with pytest.raises(TimeoutError):
+        wait_read(reader, 0.01)
+    get_loop().unwatch(reader)
+    get_loop().unwatch(writer)
+    os.close(reader)
+    os.close(writer)
+
+
+def test_the_portable_poller_serves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "_epoll", None)
+    result: list[object] = []
+
+    def run() -> None:
+        ours, theirs = socketpair()
+        echo = spawn(lambda: theirs.sendall(theirs.recv(100)))
+        ours.sendall(b"hello")
+        result.append(ours.recv(100))
+        ours.settimeout(0.01)
+        try:
+            ours.recv(1)
+        except TimeoutError:
+            result.append("timed out")
+        echo.join()
+        ours.close()
+        theirs.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    assert result == [b"hello", "timed out"]
+
+
+# ---- threads and processes ----
+
+
+def test_call_soon_threadsafe_wakes_a_sleeping_loop() -> None:
+    loop = get_loop()
+    queue = WaitQueue()
+    loop.foreign += 1
+    thread = threading.Thread(target=lambda: loop.call_soon_threadsafe(queue.wake_all))
+    thread.start()
+    queue.wait()
+    loop.foreign -= 1
+    thread.join()
+
+
+def test_threads_have_loops_of_their_own_that_end_with_them() -> None:
+    gc.collect()  # what earlier tests have left
+    before = len(os.listdir("/proc/self/fd"))
+    results: list[object] = []
+
+    def run(number: int) -> None:
+        tasks = [spawn(pycoro.sleep, 0.001) for _ in range(10)]
+        pycoro.joinall(tasks)
+        results.append((number, sum(task.ready() for task in tasks)))
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(results) == [(number, 10) for number in range(10)]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_fork_in_a_task_leaves_both_loops_working() -> None:
+    process = program(
+        """
+        import os, pycoro
+        from pycoro import socket
+        ours, theirs = socket.socketpair()
+        echo = pycoro.spawn(lambda: theirs.sendall(theirs.recv(10)))
+        pycoro.sleep(0)
+        def forks():
+            child = os.fork()
+            if child == 0:
+                pycoro.sleep(0.001)
+                mine, other = socket.socketpair()
+                pycoro.spawn(other.send, b"child")
+                os.write(1, mine.recv(10) + b"\\n")
+                os._exit(7)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        print(pycoro.spawn(forks).get())
+        ours.send(b"parent")
+        print(ours.recv(10).decode())
+        """
+    )
+    out, err = process.communicate(timeout=30)
+    assert (out.split(), err) == (["child", "7", "parent"], "")
+
+
+# ---- the end ----
+
+
+def test_what_would_wait_forever_is_told_so_in_the_main_program() -> None:
+    with pytest.raises(LoopExit, match="this would wait forever"):
+        WaitQueue().wait()
+    stuck = spawn(WaitQueue().wait)
+    with pytest.raises(LoopExit):
+        stuck.join()
+    stuck.kill()
+    assert stuck.ready()
+
+
+@pytest.mark.parametrize("wait", ["pycoro.sleep(60)", "queue.wait(60)", "listener.accept()"])
+def test_ctrl_c_ends_a_program_whose_loop_is_idle(wait: str) -> None:
+    status, lines, err = interrupted(
+        f"""
+        import pycoro
+        from pycoro import socket
+        from pycoro.waiting import WaitQueue
+        queue = WaitQueue()
+        listener = socket.create_server(("127.0.0.1", 0))
+        def other():
+            try:
+                pycoro.sleep(50)
+            finally:
+                print("other ends")
+        task = pycoro.spawn(other)
+        try:
+            pycoro.spawn(print, "ready")
+            {wait}
+        finally:
+            print("main ends")
+        """
+    )
+    assert lines == ["main ends", "other ends"]
+    assert status == -signal.SIGINT
+    assert err.count("Traceback") == 1
+
+
+def test_ctrl_c_in_the_main_program_can_be_caught_and_the_loop_goes_on() -> None:
+    status, lines, err = interrupted(
+        """
+        import pycoro
+        task = pycoro.spawn(pycoro.sleep, 0.3)
+        try:
+            pycoro.spawn(print, "ready")
+            pycoro.sleep(60)
+        except KeyboardInterrupt:
+            print("caught")
+        task.join()
+        pycoro.sleep(0.01)
+        print("goes on", task.successful())
+        """
+    )
+    assert (status, lines, err) == (0, ["caught", "goes on True"], "")
+
+
+def test_ctrl_c_in_a_busy_task_ends_the_task_and_then_the_program() -> None:
+    status, lines, err = interrupted(
+        """
+        import pycoro
+        def busy():
+            try:
+                print("ready")
+                while True:
+                    pass
+            finally:
+                print("task ends")
+        try:
+            pycoro.spawn(busy).join()
+        finally:
+            print("main ends")
+        """
+    )
+    assert lines == ["task ends", "main ends"]
+    assert status == -signal.SIGINT
+    assert err.count("Traceback") == 1
+
+
+def test_ctrl_c_among_switching_tasks_loses_none_of_them() -> None:
+    status, lines, err = interrupted(
+        """
+        import pycoro
+        going = True
+        def hops():
+            count = 0
+            while going:
+                pycoro.sleep(0)
+            return 1
+        tasks = [pycoro.spawn(hops) for _ in range(20)]
+        pycoro.sleep(0)
+        try:
+            print("ready")
+            while True:
+                pycoro.sleep(0)
+        except KeyboardInterrupt:
+            going = False
+        pycoro.joinall(tasks)
+        print(sum(task.value or 0 for task in tasks) + sum(map(bool, (t.exception for t in tasks))))
+        """
+    )
+    assert (status, lines) == (0, ["20"]), err
+
+
+def test_a_signal_handler_runs_at_once_in_an_idle_loop_and_may_wake_tasks() -> None:
+    status, lines, err = interrupted(
+        """
+        import signal, pycoro
+        from pycoro.waiting import WaitQueue
+        queue = WaitQueue()
+        signal.signal(signal.SIGUSR1, lambda *_: queue.wake_all())
+        pycoro.spawn(print, "ready")
+        print("woken", queue.wait(60))
+        """,
+        signal.SIGUSR1,
+    )
+    assert (status, lines, err) == (0, ["woken True"], "")
+
+
+def test_a_wakeup_descriptor_of_somebody_else_is_left_alone() -> None:
+    status, lines, err = interrupted(
+        """
+        import signal, socket, pycoro
+        mine, other = socket.socketpair()
+        mine.setblocking(False)
+        signal.set_wakeup_fd(mine.fileno())
+        try:
+            pycoro.spawn(print, "ready")
+            pycoro.sleep(60)
+        except KeyboardInterrupt:
+            print(signal.set_wakeup_fd(-1) == mine.fileno(), other.recv(10))
+        """
+    )
+    assert (status, lines, err) == (0, [f"True {bytes([signal.SIGINT])!r}"], "")
+
+
+def test_system_exit_in_a_task_ends_the_program() -> None:
+    process = program(
+        """
+        import sys, pycoro
+        try:
+            pycoro.spawn(sys.exit, 3)
+            pycoro.sleep(60)
+        finally:
+            print("main ends")
+        """
+    )
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (3, "main ends\n", "")
+
+
+def test_finally_blocks_run_at_the_end_of_the_program() -> None:
+    process = program(
+        """
+        import pycoro
+        def waits(name):
+            try:
+                pycoro.sleep(60)
+            finally:
+                print(name)
+        tasks = [pycoro.spawn(waits, name) for name in "abc"]
+        pycoro.sleep(0)
+        print("main ends")
+        """
+    )
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, sorted(out.split()), err) == (
+        0,
+        ["a", "b", "c", "ends", "main"],
+        "",
+    )
+
+
+def test_a_loop_s_context_is_empty() -> None:
+    variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="none")
+    seen: list[Any] = []
+    variable.set("main's")
+    get_loop().call_soon(lambda: seen.append(variable.get()))
+    spawn(lambda: seen.append(variable.get())).join()
+    assert seen == ["none", "main's"]

@@ -1,0 +1,231 @@
+"""Monkey patching: unchanged programs of the stdlib wait cooperatively."""
+
+from __future__ import annotations
+
+import http.server
+import select
+import selectors
+import socket
+import socketserver
+import ssl
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+import pycoro
+from pycoro import joinall, monkey, spawn
+from pycoro.waiting import WaitQueue
+
+CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"
+ORIGINAL = (socket.socket, time.sleep, select.select, select.epoll, selectors.DefaultSelector)
+
+
+class Barrier:
+    """Lets nobody through until all have come."""
+
+    def __init__(self, parties: int) -> None:
+        self.missing = parties
+        self.queue = WaitQueue()
+
+    def wait(self) -> None:
+        self.missing -= 1
+        if self.missing:
+            self.queue.wait()
+        else:
+            self.queue.wake_all()
+
+
+class Server:
+    """Answers every request, but only once `parties` requests have arrived."""
+
+    def __init__(self, parties: int, context: ssl.SSLContext | None = None) -> None:
+        self.context = context
+        self.barrier = Barrier(parties)
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        self.task = spawn(self.serve)
+
+    def serve(self) -> None:
+        while True:
+            spawn(self.handle, self.listener.accept()[0])
+
+    def handle(self, connection: socket.socket) -> None:
+        if self.context is not None:
+            connection = self.context.wrap_socket(connection, server_side=True)
+        with connection, connection.makefile("rwb") as stream:
+            path = stream.readline().split()[1]
+            while stream.readline().strip():
+                pass
+            self.barrier.wait()
+            body = path * 10_000
+            stream.write(b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    def close(self) -> None:
+        self.task.kill()
+        self.listener.close()
+
+
+def fetch(url: str, context: ssl.SSLContext | None = None) -> bytes:
+    with urllib.request.urlopen(url, timeout=20, context=context) as response:
+        data: bytes = response.read()
+        return data
+
+
+def test_three_downloads_at_once(patched: None) -> None:
+    server = Server(3)
+    tasks = [spawn(fetch, f"http://localhost:{server.port}/{name}") for name in "abc"]
+    joinall(tasks, raise_error=True)
+    assert [task.value for task in tasks] == [b"/%c" % name * 10_000 for name in b"abc"]
+    server.close()
+
+
+def test_three_downloads_at_once_over_tls_with_contexts_of_before() -> None:
+    server_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_context.load_cert_chain(CERTIFICATE)
+    client_context = ssl.create_default_context(cafile=str(CERTIFICATE))
+    monkey.patch_all()
+    try:
+        server = Server(3, server_context)
+        urls = [f"https://localhost:{server.port}/{name}" for name in "abc"]
+        tasks = [spawn(fetch, url, client_context) for url in urls]
+        joinall(tasks, raise_error=True)
+        assert [task.value for task in tasks] == [b"/%c" % name * 10_000 for name in b"abc"]
+        server.close()
+    finally:
+        monkey.unpatch_all()
+
+
+def test_contexts_can_be_made_and_changed_after_the_patch(patched: None) -> None:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_TICKET
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+    assert context.sslsocket_class is pycoro.monkey.ssl.SSLSocket
+
+
+def test_time_sleep(patched: None) -> None:
+    log: list[int] = []
+
+    def sleeps(number: int) -> None:
+        time.sleep(number * 0.01)
+        log.append(number)
+
+    joinall([spawn(sleeps, number) for number in (3, 1, 2)])
+    assert log == [1, 2, 3]
+
+
+def test_selectors_and_socketserver(patched: None) -> None:
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            for line in self.rfile:
+                self.wfile.write(line.upper())
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as server:
+        serving = spawn(server.serve_forever, 0.01)
+        with socket.create_connection(server.server_address) as client:
+            client.sendall(b"hello\n")
+            assert client.recv(100) == b"HELLO\n"
+        # shutdown() would wait for an event of threading, which is not patched.
+        server._BaseServer__shutdown_request = True  # type: ignore[attr-defined]
+        serving.join()
+        assert serving.successful()
+    assert selectors.DefaultSelector is selectors.PollSelector
+    with selectors.DefaultSelector() as selector:
+        one, other = socket.socketpair()
+        selector.register(one, selectors.EVENT_READ)
+        waiting = spawn(selector.select)
+        pycoro.sleep(0.001)
+        assert not waiting.ready()
+        other.send(b"x")
+        assert [key.fileobj for key, _ in waiting.get()] == [one]
+        one.close()
+        other.close()
+
+
+def test_http_server_and_client_in_one_thread(patched: None) -> None:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"from the server")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = spawn(server.handle_request)
+        assert fetch(f"http://127.0.0.1:{server.server_port}/") == b"from the server"
+        serving.join()
+
+
+def test_subprocess_output_is_read_while_others_run(patched: None) -> None:
+    log: list[str] = []
+    spawn(log.append, "others run")
+    code = "import sys; data = sys.stdin.read(); print(len(data)); print('e', file=sys.stderr)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], input="x" * 200_000, capture_output=True, text=True
+    )
+    assert (done.stdout, done.stderr, log) == ("200000\n", "e\n", ["others run"])
+
+
+def test_other_threads_may_use_patched_modules(patched: None) -> None:
+    result: list[bytes] = []
+
+    def run() -> None:
+        one, other = socket.socketpair()
+        writer = spawn(lambda: (time.sleep(0.001), other.send(b"x")))
+        result.append(one.recv(1))
+        writer.join()
+        one.close()
+        other.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(20)
+    assert result == [b"x"]
+
+
+def test_originals_can_be_had_and_put_back() -> None:
+    assert not monkey.is_module_patched("socket")
+    monkey.patch_all()
+    monkey.patch_all()
+    try:
+        assert socket.socket is pycoro.monkey.socket.socket
+        assert monkey.is_module_patched("socket")
+        assert monkey.is_object_patched("time", "sleep")
+        assert not monkey.is_object_patched("time", "time")
+        assert monkey.get_original("socket", "socket") is ORIGINAL[0]
+        assert monkey.get_original("select", "epoll") is ORIGINAL[3]
+        assert monkey.get_original("time", "time") is time.time
+        assert not hasattr(select, "epoll")
+    finally:
+        monkey.unpatch_all()
+    now = (socket.socket, time.sleep, select.select, select.epoll, selectors.DefaultSelector)
+    assert now == ORIGINAL
+    assert ssl.SSLContext.sslsocket_class is ssl.SSLSocket
+
+
+def test_parts_can_be_chosen() -> None:
+    try:
+        monkey.patch_all(socket=False, dns=False, ssl=False, select=False)
+        assert (socket.socket, time.sleep) == (ORIGINAL[0], pycoro.sleep)
+    finally:
+        monkey.unpatch_all()
+    with pytest.raises(ValueError, match="there is no patch 'nothing'"):
+        monkey.patch("nothing")
+
+
+def test_every_line_of_the_table_fits_the_stdlib() -> None:
+    missing = [
+        (where, name)
+        for rows in monkey.TABLE.values()
+        for where, name, _ in rows
+        if name not in vars(monkey._find(where))
+    ]
+    assert missing == []

@@ -1,0 +1,182 @@
+"""Cooperative TLS, with a certificate of our own for localhost (valid for a hundred years)."""
+
+from __future__ import annotations
+
+import ssl as stdlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pycoro import sleep, socket, spawn, ssl
+
+CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"
+
+
+def server_context() -> stdlib.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+def client_context() -> stdlib.SSLContext:
+    context: stdlib.SSLContext = ssl.create_default_context(cafile=str(CERTIFICATE))
+    return context
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def pair(listener: socket.socket) -> Iterator[tuple[ssl.SSLSocket, ssl.SSLSocket]]:
+    """Client and server of a TLS connection."""
+
+    def accept() -> stdlib.SSLSocket:
+        return server_context().wrap_socket(listener.accept()[0], server_side=True)
+
+    accepting = spawn(accept)
+    plain = socket.create_connection(listener.getsockname())
+    client = client_context().wrap_socket(plain, server_hostname="localhost")
+    server = accepting.get()
+    with client, server:
+        yield client, server
+
+
+def test_contexts_make_cooperative_sockets(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, server = pair
+    assert type(client) is type(server) is ssl.SSLSocket
+    assert isinstance(client, stdlib.SSLSocket)
+    assert isinstance(client, socket.socket)
+    assert client.version() in ("TLSv1.2", "TLSv1.3")
+    assert dict(entry[0] for entry in client.getpeercert()["subject"]) == {
+        "commonName": "localhost"
+    }
+
+
+def test_echo_while_others_run(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, server = pair
+    log: list[str] = []
+
+    def echo() -> None:
+        while data := server.recv(1000):
+            log.append("server")
+            server.sendall(data)
+
+    serving = spawn(echo)
+    sleep(0)
+    for _ in range(3):
+        log.append("client")
+        client.sendall(b"hello")
+        assert client.recv(100) == b"hello"
+    client.close()
+    serving.join()
+    assert log == ["client", "server"] * 3
+
+
+def test_much_data_both_ways(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, server = pair
+    payload = bytes(range(256)) * 20_000
+
+    def receive(end: ssl.SSLSocket) -> bytes:
+        received = bytearray()
+        while len(received) < len(payload):
+            received += end.recv(1 << 16)
+        return bytes(received)
+
+    receiving = [spawn(receive, end) for end in pair]
+    sending = [spawn(end.sendall, payload) for end in pair]
+    assert [task.get() for task in receiving] == [payload, payload]
+    assert [task.get() for task in sending] == [None, None]
+
+
+def test_makefile_and_recv_into(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, server = pair
+    reading = server.makefile("rb")
+    line = spawn(reading.readline)
+    client.send(b"a line\nand ")
+    client.write(b"more\n")
+    assert (line.get(), reading.readline()) == (b"a line\n", b"and more\n")
+    buffer = bytearray(10)
+    filling = spawn(client.recv_into, buffer)
+    server.sendall(b"into")
+    assert (filling.get(), bytes(buffer[:4])) == (4, b"into")
+    reading.close()
+
+
+def test_unwrap_gives_the_plain_connection_back(
+    pair: tuple[ssl.SSLSocket, ssl.SSLSocket],
+) -> None:
+    client, server = pair
+    unwrapping = spawn(server.unwrap)
+    plain = client.unwrap()
+    other = unwrapping.get()
+    other.sendall(b"plain")
+    assert plain.recv(10) == b"plain"
+
+
+def test_timeouts(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, _ = pair
+    client.settimeout(0.01)
+    with pytest.raises(TimeoutError):
+        client.recv(1)
+    client.settimeout(0)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.recv(1)
+
+
+def test_a_handshake_that_never_comes_times_out(listener: socket.socket) -> None:
+    with socket.create_connection(listener.getsockname()) as plain:
+        plain.settimeout(0.01)
+        with pytest.raises(TimeoutError):
+            client_context().wrap_socket(plain, server_hostname="localhost")
+
+
+def test_close_wakes_a_reader(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, _ = pair
+    reader = spawn(client.recv, 1)
+    sleep(0)
+    sleep(0.01)
+    client.close()
+    with pytest.raises(OSError, match="another task closed"):
+        reader.get()
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(listener: socket.socket) -> None:
+    def accept() -> str:
+        try:
+            server_context().wrap_socket(listener.accept()[0], server_side=True)
+        except OSError as error:
+            return type(error).__mro__[1].__name__
+        return "accepted"
+
+    accepting = spawn(accept)
+    with socket.create_connection(listener.getsockname()) as plain:
+        with pytest.raises(ssl.SSLCertVerificationError):
+            ssl.create_default_context().wrap_socket(plain, server_hostname="localhost")
+    assert accepting.get() == "OSError"
+
+
+def test_connect_and_accept_of_wrapped_sockets(listener: socket.socket) -> None:
+    wrapped = server_context().wrap_socket(listener, server_side=True)
+    accepting = spawn(wrapped.accept)
+    client = client_context().wrap_socket(socket.socket(), server_hostname="localhost")
+    client.connect(wrapped.getsockname())
+    server, address = accepting.get()
+    assert (type(server), address) == (ssl.SSLSocket, client.getsockname())
+    server.sendall(b"welcome")
+    assert client.recv(10) == b"welcome"
+    for end in (client, server, wrapped):
+        end.close()
+
+
+def test_get_server_certificate(listener: socket.socket) -> None:
+    def accept() -> None:
+        server_context().wrap_socket(listener.accept()[0], server_side=True).close()
+
+    accepting = spawn(accept)
+    certificate = ssl.get_server_certificate(listener.getsockname())
+    accepting.join()
+    assert certificate.strip() in CERTIFICATE.read_text()
