@@ -8,6 +8,8 @@ lies in `extra_info`, is printed at the end, and is in the file of --benchmark-j
 
 from __future__ import annotations
 
+import gc
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -35,6 +37,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("connections", counts)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _frozen_heap() -> None:
+    # What pytest holds is not to be walked by each collection, of any implementation.
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def quick(request: pytest.FixtureRequest) -> bool:
     return bool(request.config.getoption("quick"))
@@ -45,7 +54,7 @@ def compare(benchmark: Any, quick: bool) -> Iterator[Compare]:
     """compare(comparison, samplers, rounds): samplers by name, pycoro's first; takes their samples
     and keeps them."""
 
-    def compare(comparison: Comparison, samplers: Mapping[str, Sample], rounds: int = 40) -> None:
+    def compare(comparison: Comparison, samplers: Mapping[str, Sample], rounds: int = 100) -> None:
         rounds = min(rounds, 3) if quick else rounds
         (first, sample), *others = samplers.items()
         samples = comparison.samples = {name: [] for name in samplers}
@@ -58,6 +67,7 @@ def compare(benchmark: Any, quick: bool) -> Iterator[Compare]:
         benchmark.group = comparison.title
         benchmark.pedantic(lambda: samples[first].append(sample()), setup=peers_turn, rounds=rounds)
         progress("")
+        comparison.busy = os.getloadavg()[0] / (os.cpu_count() or 1)
         benchmark.extra_info.update(comparison.as_dict())
 
     yield compare

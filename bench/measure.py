@@ -56,6 +56,9 @@ class Comparison:
     goals: list[Goal] = field(default_factory=list)
     samples: dict[str, list[float]] = field(default_factory=dict)
     details: dict[str, Any] = field(default_factory=dict)
+    busy: float = 0.0
+    """Load average when it was measured, for each core: above 1, others were in the way."""
+
     date: str = field(default_factory=lambda: time.strftime("%Y-%m-%d"))
 
     @property
@@ -77,9 +80,10 @@ class Comparison:
         return self.divide(own, name) if self.samples.get(own) and own != name else None
 
     def was_disturbed(self) -> bool:
-        """Did some server get much less of its core than it could have used?"""
+        """Was the machine overloaded, or did some server get much less of its core than it could
+        have used?"""
         shares = [seen[SHARE] for seen in self.details.values() if SHARE in seen]
-        return bool(shares) and min(shares) < 0.85
+        return self.busy > 1.25 or (bool(shares) and min(shares) < 0.85)
 
     def judge(self, goal: Goal) -> tuple[float, float | None, bool | None] | None:
         """(figure, ratio or None, met or not); None where what it takes was not measured."""
@@ -103,9 +107,10 @@ class Comparison:
         return cls(**{**data, "goals": goals})
 
 
-def nanoseconds(run: Run, *, seconds: float = 0.01, count: int = 0) -> Sample:
+def nanoseconds(run: Run, *, seconds: float = 0.002, count: int = 0) -> Sample:
     """A sample of run(n) in nanoseconds for each of the n: n is `count`, or chosen so that one
-    sample takes about `seconds`."""
+    sample takes about `seconds`: less than the scheduler's time slice, so that even on a busy
+    machine some samples are not interrupted."""
     n = count or _calibrate(run, seconds)
 
     def sample() -> float:

@@ -17,10 +17,7 @@ below 1 is better for times and memory, above 1 for requests per second. Absolut
 of this machine, with whatever else it did at the time.\
 """
 
-DISTURBED = """\
-Not all servers had their core to themselves: the machine was busy, and the rates are rough. The
-CPU time for a request depends less on that.\
-"""
+DISTURBED = "The machine was busy with other things while this was measured: take it as rough."
 
 
 def version_page(results: Results) -> str:
@@ -33,7 +30,7 @@ def version_page(results: Results) -> str:
         lines += [f"## {comparison.title[:1].upper()}{comparison.title[1:]}", ""]
         lines += [*_comparison_table(comparison), ""]
         if comparison.was_disturbed():
-            lines += [DISTURBED, ""]
+            lines += [f"{DISTURBED} Load average for each core: {comparison.busy:.1f}.", ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -46,8 +43,10 @@ def combined_page(all_results: list[Results], plots: list[str]) -> str:
         lines += [f"![{title}]({plot})", ""]
     lines += ["## Versions and machine", ""]
     for one in all_results:
-        if any(comparison.was_disturbed() for comparison in one.comparisons):
-            lines += [f"{one.name}, echo: {DISTURBED}", ""]
+        disturbed = sum(comparison.was_disturbed() for comparison in one.comparisons)
+        if disturbed:
+            total = len(one.comparisons)
+            lines += [f"{one.name}: the machine was busy during {disturbed} of {total}.", ""]
     names = list(dict.fromkeys(name for one in all_results for name in one.versions))
     header = ["", *(f"[{one.name}]({one.name}.md)" for one in all_results)]
     rows = [[name, *(one.versions.get(name, "") for one in all_results)] for name in names]

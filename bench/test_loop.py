@@ -23,7 +23,7 @@ def test_sleep_0(compare: Compare) -> None:
     compare(
         Comparison("sleep(0): to the loop and back", "ns"),
         {name: nanoseconds(run) for name, run in runs.items()},
-        rounds=20,
+        rounds=60,
     )
 
 

@@ -62,7 +62,7 @@ def test_make_many(compare: Compare) -> None:
     compare(
         Comparison(title, "ns", goals=[Goal(title, 0.2, against="greenlet")]),
         {api.name: nanoseconds(make_many(api), count=MADE) for api in switchers()},
-        rounds=15,
+        rounds=25,
     )
 
 
@@ -92,7 +92,7 @@ def test_nested(compare: Compare, nest: Nest, kind: str, limit: float | None) ->
         Goal(f"round trip under 50 nested {kind}", limit, "pycoro at 50", "greenlet at 50"),
         Goal(f"flat: under 100 nested {kind}, to none", FLAT, "pycoro at 100", "pycoro at 0"),
     ]
-    compare(Comparison(f"round trip under nested {kind}", "ns", goals=goals), samplers, rounds=25)
+    compare(Comparison(f"round trip under nested {kind}", "ns", goals=goals), samplers, rounds=80)
 
 
 def round_trip(api: Switcher) -> Run:
