@@ -96,7 +96,7 @@ def test_frames_that_are_held_over_resuming_and_the_end() -> None:
         log.append((coroutine.dead, names(first), names(second)))
         log.append((first.f_code.co_name, first.f_locals["item"], second.f_locals["item"]))
         first.clear()
-        log.append(first.f_locals)
+        log.append(dict(first.f_locals))
 
     ours = same(scenario)
     assert ours[2:] == [("key", 1, 1), {}]

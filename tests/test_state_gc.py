@@ -131,27 +131,21 @@ def test_suspended_frames_keep_their_objects() -> None:
     assert references[0]() is None
 
 
-SUBSET = ["test_coroutine_switch.py", "test_coroutine_throw.py", "test_coroutine_drop.py"]
-SUBSET += ["test_state_frames.py", "test_state_context.py", "test_state_depth.py"]
+SUBSET = ["test_coroutine_throw.py", "test_coroutine_drop.py", "test_state_frames.py"]
+SUBSET += ["test_state_context.py"]
 
 
-@pytest.mark.parametrize(
-    ("options", "environment"),
-    [((), {"PYTHONMALLOC": "debug"}), (("-X", "dev"), {})],
-    ids=["PYTHONMALLOC=debug", "python -X dev"],
-)
-def test_a_subset_with_a_debugging_allocator(
-    options: tuple[str, ...], environment: dict[str, str]
-) -> None:
+def test_a_subset_in_development_mode_with_a_debugging_allocator() -> None:
     done = run_python(
         f"""
         import sys, pytest
-        sys.exit(pytest.main(["-q", "-p", "no:cacheprovider", "-k", "not output_of",
+        sys.exit(pytest.main(["-q", "-p", "no:cacheprovider",
                  *[{str(ROOT / "tests")!r} + "/" + name for name in {SUBSET!r}]]))
         """,
-        *options,
-        timeout=120,
-        **environment,
+        "-X",
+        "dev",
+        timeout=150,
+        PYTHONMALLOC="debug",
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
 
