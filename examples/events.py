@@ -1,8 +1,9 @@
-"""An event queue with a handler for each kind of event: clicks and keys of a small simulated window.
+"""An event queue with a handler for each kind of event: clicks and keys of a simulated window.
 
 Whoever notices an event puts it into the queue. The queue's own callback in the loop takes one
 after the other and gives each to the handler for its kind, which runs to its end before the next
-event's. A handler that has to wait spawns a task: "save" does, and the window stays alive meanwhile.
+event's. A handler that has to wait spawns a task: "save" does, and the window stays alive
+meanwhile.
 
     python events.py
 """

@@ -60,7 +60,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         self._timeout: float | None = _raw.gettimeout(self)  # of SOCK_NONBLOCK, or the default
         self._watch: Watch | None = None
         self._streak = 0
-        # A short read tells nothing where messages, or control messages (AF_UNIX), end it: TCP only.
+        # A short read tells nothing where (control) messages end it, as on AF_UNIX: TCP only.
         self._drains = (
             _get_type(self) == _stdlib.SOCK_STREAM
             and _get_family(self) in _INET
@@ -105,7 +105,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
 
     # ---- timeouts ----
 
-    def settimeout(self, value: float | None, /) -> None:
+    def settimeout(self, value: Any, /) -> None:
         if value is not None:
             if isinstance(value, (str, bytes, bytearray)):
                 raise TypeError(f"timeout must be a number of seconds or None, not {value!r}")
