@@ -223,7 +223,7 @@ def test_timeouts_are_the_stdlib_s(pair: tuple[socket.socket, socket.socket]) ->
     assert (one.gettimeout(), one.getblocking(), one.timeout) == (None, True, None)
     one.settimeout(0.01)
     assert (one.gettimeout(), one.getblocking()) == (0.01, True)
-    with pytest.raises(TimeoutError, match="^timed out$") as caught:
+    with pytest.raises(TimeoutError, match=r"^timed out$") as caught:
         one.recv(1)
     assert caught.value.__context__ is None
     one.setblocking(False)
@@ -239,7 +239,7 @@ def test_timeouts_are_the_stdlib_s(pair: tuple[socket.socket, socket.socket]) ->
 
 
 def test_timeouts_of_accept_send_and_datagrams(pair: tuple[socket.socket, socket.socket]) -> None:
-    one, other = pair
+    one, _ = pair
     one.settimeout(0.01)
     with pytest.raises(TimeoutError):
         while True:
@@ -275,7 +275,7 @@ def test_close_wakes_who_waits_with_a_clear_error(call: str) -> None:
         one = socket.create_server(("127.0.0.1", 0))
         task = waiting(one.accept)
     else:
-        one, other = socket.socketpair()
+        one, _other = socket.socketpair()
         task = waiting(getattr(one, call), 10)
     one.close()
     with pytest.raises(OSError, match="another task closed the socket") as caught:

@@ -77,7 +77,6 @@ def test_echo_while_others_run(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> Non
 
 
 def test_much_data_both_ways(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
-    client, server = pair
     payload = bytes(range(256)) * 20_000
 
     def receive(end: ssl.SSLSocket) -> bytes:
