@@ -19,7 +19,7 @@ def figure_text(figure: float, unit: str) -> str:
 
 
 def ratio_text(ratio: float) -> str:
-    return f"{ratio:.3f}" if ratio < 0.1 else f"{ratio:.2f}"
+    return f"{ratio:.3f}" if ratio < 1 else f"{ratio:.2f}"
 
 
 def is_number(value: Any) -> bool:
