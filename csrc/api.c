@@ -5,14 +5,12 @@
 #include "api.h"
 #include "coro.h"
 #include "guard.h"
+#include "object.h"
 
 #include <stdio.h>
-#include <structmember.h> /* PyMemberDef, on 3.11 */
 
 /* Set once at import; the GIL guards them. */
 static PyObject *finish_hook, *refuse_hook, *called_hook, *empty_tuple;
-static PyTypeObject *coroutine_type;
-static Py_ssize_t handle_offset;
 
 static uintptr_t refuse(int code)
 {
@@ -39,11 +37,6 @@ static struct pc_thread *here(void)
 static struct pc_coro *of_handle(intptr_t handle)
 {
     return (struct pc_coro *)handle;
-}
-
-static PyObject **handle_slot_of(void *object)
-{
-    return (PyObject **)(void *)((char *)object + handle_offset);
 }
 
 /* ---- delivery ---- */
@@ -120,9 +113,11 @@ static uintptr_t deliver(PyObject *parcel, int throwing)
     if (thread->calls) {
         thread->calls = 0;
         PyObject *none = PyObject_CallNoArgs(called_hook);
-        if (!none)
-            PyErr_WriteUnraisable(called_hook);
-        Py_XDECREF(none);
+        if (!none) { /* Ctrl-C, say, as it might have come before the switch */
+            thread->calls = 1;
+            return 0;
+        }
+        Py_DECREF(none);
         if (!is_open(to)) /* the hook may have ended it */
             return refuse_closed(to);
     }
@@ -189,7 +184,7 @@ static struct pc_coro *body(struct pc_coro *me)
             heir = &thread->main;
     } while (!heir || heir == me || !is_open(heir));
     if (me->object) /* only now: until here it could still be switched away from, and to */
-        Py_XSETREF(*handle_slot_of(me->object), PyLong_FromLong(0));
+        pc_object_set_handle(me->object, PyLong_FromLong(0));
     PyObject *label = me->label;
     me->label = me->object = NULL;
     Py_XDECREF(label);
@@ -220,6 +215,12 @@ intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t la
     struct pc_coro *coro = pc_coro_create(thread, (size_t)stack_size, body, &error);
     if (!coro)
         return (intptr_t)refuse(reason_of(error));
+    PyObject *handle = PyLong_FromSsize_t((Py_ssize_t)coro);
+    if (!handle) {
+        pc_coro_discard(coro);
+        return 0;
+    }
+    pc_object_set_handle((void *)object, handle);
     coro->object = (void *)object;
     coro->run = Py_NewRef((PyObject *)run);
     coro->label = Py_NewRef((PyObject *)label);
@@ -228,16 +229,14 @@ intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t la
     return (intptr_t)coro;
 }
 
-void pc_adopt(intptr_t coroutine, uintptr_t object)
-{
-    of_handle(coroutine)->object = (PyObject *)object == Py_None ? NULL : (void *)object;
-}
-
 void pc_abandon(intptr_t coroutine)
 {
     struct pc_coro *coro = of_handle(coroutine);
-    if (coro && coro->state == PC_CORO_SUSPENDED && coro->stack)
-        pc_coro_abandon(coro);
+    if (!coro || coro->state != PC_CORO_SUSPENDED || !coro->stack)
+        return;
+    if (coro->object)
+        pc_object_set_handle(coro->object, PyLong_FromLong(0));
+    pc_coro_abandon(coro);
 }
 
 /* ---- threads ---- */
@@ -258,31 +257,23 @@ static void name_of(const struct pc_coro *coro, char *text, size_t size)
     text[at] = 0;
 }
 
-int pc_init(uintptr_t handle_slot, uintptr_t finish, uintptr_t refusing, uintptr_t called)
+uintptr_t pc_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t finish,
+                  uintptr_t refusing, uintptr_t called, uintptr_t dropped)
 {
-    PyObject *slot = (PyObject *)handle_slot;
     if (finish_hook || PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError,
                         "pycoro cannot be imported twice in a process, nor in a subinterpreter");
-        return -1;
+        return 0;
     }
-    if (!Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
-        PyErr_SetString(PyExc_TypeError, "pycoro: handle_slot must be a member descriptor");
-        return -1;
-    }
-    handle_offset = ((PyMemberDescrObject *)slot)->d_member->offset;
-    coroutine_type = (PyTypeObject *)Py_NewRef((PyObject *)PyDescr_TYPE(slot));
+    if (pc_object_init(handle_slot, context_slot, called, dropped) != 0 ||
+        !(empty_tuple = PyTuple_New(0)))
+        return 0;
+    if (pc_guard_install(name_of) != 0)
+        return (uintptr_t)PyErr_SetFromErrno(PyExc_OSError);
     finish_hook = Py_NewRef((PyObject *)finish);
     refuse_hook = Py_NewRef((PyObject *)refusing);
     called_hook = Py_NewRef((PyObject *)called);
-    empty_tuple = PyTuple_New(0);
-    if (!empty_tuple)
-        return -1;
-    if (pc_guard_install(name_of) != 0) {
-        PyErr_SetFromErrno(PyExc_OSError);
-        return -1;
-    }
-    return 0;
+    return new_reference(NULL);
 }
 
 intptr_t pc_thread_begin(uintptr_t main)
@@ -309,15 +300,26 @@ void pc_thread_call(intptr_t coroutine)
         thread->calls = 1;
 }
 
-uintptr_t pc_thread_remaining(void)
+static intptr_t find_suspended(int orphan)
 {
     struct pc_thread *thread = here();
     if (!thread)
-        return new_reference(NULL);
+        return 0;
     struct pc_coro *coro = thread->main.next;
-    while (coro != &thread->main && (coro->state != PC_CORO_SUSPENDED || !coro->object))
+    while (coro != &thread->main &&
+           (coro->state != PC_CORO_SUSPENDED || (orphan && coro->object)))
         coro = coro->next;
-    return new_reference(coro == &thread->main ? NULL : coro->object);
+    return coro == &thread->main ? 0 : (intptr_t)coro;
+}
+
+intptr_t pc_thread_remaining(void)
+{
+    return find_suspended(0);
+}
+
+intptr_t pc_thread_orphan(void)
+{
+    return find_suspended(1);
 }
 
 uintptr_t pc_current(void)
@@ -328,15 +330,5 @@ uintptr_t pc_current(void)
 
 uintptr_t pc_enlist(uintptr_t object)
 {
-    if (!PyObject_TypeCheck((PyObject *)object, coroutine_type)) {
-        PyErr_SetString(PyExc_TypeError, "Coroutine.__init__ needs a Coroutine");
-        return 0;
-    }
-    PyObject *handle = *handle_slot_of((void *)object);
-    if (handle && PyObject_IsTrue(handle)) {
-        PyErr_SetString(PyExc_RuntimeError, "the coroutine has been started: __init__ must not be "
-                                            "called again");
-        return 0;
-    }
-    return pc_current();
+    return pc_object_check_fresh((void *)object) == 0 ? pc_current() : 0;
 }

@@ -9,12 +9,21 @@
  * state, and no other thread may look in between.
  */
 
-/* Once, at import, in the main interpreter; 0, or -1 with an exception. `handle_slot` is the
-   member descriptor of Coroutine._handle. finish(object, value, failed) is called when a
-   coroutine's run has ended, on its stack: it gives (handle, value), the handle negative to have
-   the value raised there; the library itself then sets the object's handle to 0. refuse(code) raises the exception for a PC_REFUSED_ code. called() is
-   called in a thread that pc_thread_call() was used for. */
-int pc_init(uintptr_t handle_slot, uintptr_t finish, uintptr_t refuse, uintptr_t called);
+/* Once, at import, in the main interpreter; NULL with an exception elsewhere. The slots are the
+   member descriptors of Coroutine's _handle, which this library alone writes but for a first 0,
+   and of its _context.
+   finish(object, value, failed) is called when a coroutine's run has ended, on its stack: it gives
+   (handle, value), the handle negative to have the value raised there. refuse(code) raises the
+   exception for a PC_REFUSED_ code. called() is called in a thread that pc_thread_call() was used
+   for. dropped(object) is called when the last reference to a living coroutine has gone. */
+uintptr_t pc_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t finish,
+                  uintptr_t refuse, uintptr_t called, uintptr_t dropped);
+
+/* Coroutine.__del__, once pc_method() has made a method of it. Written in C, for a signal handler
+   may raise at the first step of a Python __del__, and then nobody would know that the object is
+   gone. Whatever happens, a coroutine does not keep the address of an object that is no more. */
+uintptr_t pc_finalize(uintptr_t object);
+uintptr_t pc_method(uintptr_t function);
 
 enum {
     PC_REFUSED_OTHER_THREAD, /* the coroutine is another thread's */
@@ -34,8 +43,10 @@ void pc_thread_end(intptr_t main);
 /* Has the coroutine's thread, if it is still there, call called() at its next switch. */
 void pc_thread_call(intptr_t coroutine);
 
-/* A living coroutine of the calling thread, other than main and the running one, or None. */
-uintptr_t pc_thread_remaining(void);
+/* A suspended coroutine of the calling thread, other than main: any one, or one whose object is
+   gone; 0 where there is none. */
+intptr_t pc_thread_remaining(void);
+intptr_t pc_thread_orphan(void);
 
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
    gives the same to the constructor of `object`, but raises where that has a living coroutine:
@@ -46,7 +57,7 @@ uintptr_t pc_enlist(uintptr_t object);
 /* A stack for a coroutine of the calling thread, whose main coroutine must be `main`. The first
    switch calls run(*args) on it, args being the tuple that is delivered. `object` is borrowed
    until it ends or is abandoned. `label` is a str that names it in a fatal error. `context` is a
-   contextvars.Context or None. 0 with an exception. */
+   contextvars.Context or None. Sets the object's handle, and gives it; 0 with an exception. */
 intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t label,
                     uintptr_t context, intptr_t stack_size);
 
@@ -56,10 +67,10 @@ intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t la
 uintptr_t pc_switch(uintptr_t parcel);
 uintptr_t pc_throw(uintptr_t parcel);
 
-/* `object`, or nothing if None, stands for the coroutine from now on. */
+/* `object` stands for the coroutine from now on; sets its handle. */
 void pc_adopt(intptr_t coroutine, uintptr_t object);
 
-/* The coroutine's object is gone and it could not be unwound: it never goes on. */
+/* The suspended coroutine could not be unwound: it never goes on. Its object's handle becomes 0. */
 void pc_abandon(intptr_t coroutine);
 
 /* Of a suspended one: innermost frame or None. Of any one alive: its context or None. */
@@ -74,6 +85,9 @@ uintptr_t pc_copy_context(void);
 intptr_t pc_stack_least(void);
 intptr_t pc_stack_most(void);
 intptr_t pc_stack_default(void);
+
+/* The object that stands for it, or None. */
+uintptr_t pc_object(intptr_t coroutine);
 
 /* Is it the one that its thread runs now? Could it still go on? A handle of one that has ended
    may meanwhile be another one's. */

@@ -47,6 +47,12 @@ static void put_dead_away(struct pc_thread *thread)
     pc_stack_put(stack);
 }
 
+static void leave_ring(struct pc_coro *coro)
+{
+    coro->previous->next = coro->next;
+    coro->next->previous = coro->previous;
+}
+
 /* The last words of a coroutine and the first of the next one on this stack: one loop, so that a
    stack out of the pool needs no new context. */
 static void live(void *argument)
@@ -58,8 +64,7 @@ static void live(void *argument)
             put_dead_away(thread);
         struct pc_coro *heir = me->body(me);
         me->state = PC_CORO_DEAD;
-        me->previous->next = me->next;
-        me->next->previous = me->previous;
+        leave_ring(me);
         thread->dead = me;
         heir->state = PC_CORO_RUNNING;
         thread->current = heir;
@@ -128,10 +133,16 @@ void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
         put_dead_away(thread);
 }
 
+void pc_coro_discard(struct pc_coro *coro)
+{
+    leave_ring(coro);
+    coro->state = PC_CORO_DEAD;
+    pc_stack_put(coro->stack);
+}
+
 void pc_coro_abandon(struct pc_coro *coro)
 {
-    coro->previous->next = coro->next;
-    coro->next->previous = coro->previous;
+    leave_ring(coro);
     coro->previous = coro->next = coro;
     coro->state = PC_CORO_DEAD;
     coro->thread = NULL;

@@ -14,6 +14,11 @@ static uintptr_t or_none(void *new_reference)
     return (uintptr_t)(new_reference ? new_reference : Py_NewRef(Py_None));
 }
 
+uintptr_t pc_object(intptr_t coroutine)
+{
+    return or_none(Py_XNewRef((PyObject *)of_handle(coroutine)->object));
+}
+
 int pc_is_running(intptr_t coroutine)
 {
     return coroutine && of_handle(coroutine)->state == PC_CORO_RUNNING;

@@ -18,7 +18,7 @@
 #error "pycoro needs the GIL: build it for the default CPython 3.15, not for the free-threaded one"
 #endif
 
-const size_t PC_PY_STACK_SIZE = 448 << 10;
+const size_t PC_PY_STACK_SIZE = 416 << 10;
 const size_t PC_PY_RESERVE = 0;
 
 struct state {

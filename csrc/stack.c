@@ -59,7 +59,7 @@ static int guard_by_mprotect; /* decided by the first guard */
 
 static size_t round_up(size_t size)
 {
-    size_t unit = 64 << 10;
+    size_t unit = 16 << 10;
     return (size + unit - 1) / unit * unit;
 }
 

@@ -9,11 +9,15 @@ from typing import Any
 
 from ._native_cffi import lib
 
-init: Callable[[Any, Any, Any, Any], int] = lib.pc_init
+init: Callable[[Any, Any, Any, Any, Any, Any], None] = lib.pc_init
+finalize: Callable[[Any], Any] = lib.pc_finalize
+method: Callable[[Any], Any] = lib.pc_method
 thread_begin: Callable[[Any], int] = lib.pc_thread_begin
 thread_end: Callable[[int], None] = lib.pc_thread_end
 thread_call: Callable[[int], None] = lib.pc_thread_call
-thread_remaining: Callable[[], Any] = lib.pc_thread_remaining
+thread_remaining: Callable[[], int] = lib.pc_thread_remaining
+thread_orphan: Callable[[], int] = lib.pc_thread_orphan
+object_of: Callable[[int], Any] = lib.pc_object
 current: Callable[[], Any] = lib.pc_current
 enlist: Callable[[Any], Any] = lib.pc_enlist
 prepare: Callable[[int, Any, Any, Any, Any, int], int] = lib.pc_prepare

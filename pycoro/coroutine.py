@@ -56,8 +56,8 @@ class Coroutine:
 
     __slots__ = (
         "__weakref__",
-        "_context",  # until the start; later, what threads.py hangs on it
-        "_handle",  # of the C library; 0 before the start and after the end
+        "_context",  # until the start; after it, the C library's
+        "_handle",  # the C library's: 0 before the start and after the end
         "_name",
         "_parent",
         "_run",  # until the start
@@ -144,9 +144,7 @@ class Coroutine:
         if name is None:
             name = self._name = _name_of(run)
         size = self._stack_size or _default_stack_size
-        self._handle = handle = _prepare(
-            self._thread.handle, self, run, name, self._context, size
-        )
+        handle = _prepare(self._thread.handle, self, run, name, self._context, size)
         self._run = self._context = None
         return handle
 
@@ -243,18 +241,7 @@ class Coroutine:
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"cannot copy or pickle a {type(self).__name__}: its stack has one place")
 
-    def __del__(self) -> None:
-        try:
-            if self._handle:
-                self._drop()
-        except AttributeError:  # a subclass failed before it called our __init__
-            pass
-
-    def _drop(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        # A default, because at the interpreter's end module globals may be gone; what was left to
-        # unwind has been unwound by atexit then.
-        if not finalizing():
-            threads.bury(self, _current())
+    __del__ = _native.method(_native.finalize)
 
 
 _OWN_MODULES = (__name__, threads.__name__)
@@ -290,7 +277,8 @@ def route(
                 value, failed = error, True
         if target._alive():
             return -target._handle if failed else target._handle, value
-        target._run = None
+        if target._run is not None:
+            target._name, target._run = target.name, None
         if failed and isinstance(value, CoroutineExit):
             failed = False
         target = target._parent
@@ -328,8 +316,6 @@ def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[int,
     """`coroutine` has ended with a result, or with an exception: who goes on?"""
     if coroutine is None:  # its object is gone: nobody waits but the thread itself
         return route(_current()._thread.main, value, failed)
-    if coroutine._context is not None:
-        coroutine._context = None
     if failed and isinstance(value, CoroutineExit):
         failed = False
     parent = coroutine._parent
@@ -340,7 +326,7 @@ def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[int,
 
 def _called() -> None:
     """Another thread dropped coroutines of this one."""
-    threads.reap(_current()._thread)
+    threads.reap(_current())
 
 
 def _begin_thread() -> Coroutine:
@@ -352,4 +338,19 @@ def _begin_thread() -> Coroutine:
     return main
 
 
-_native.init(Coroutine.__dict__["_handle"], _finish, refuse, _called)
+def _dropped(coroutine: Coroutine, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+    """The last reference to a living coroutine has gone."""
+    # A default, because at the interpreter's end module globals may be gone; what was left to
+    # unwind has been unwound by atexit then.
+    if not finalizing():
+        threads.bury(coroutine, _current())
+
+
+_native.init(
+    Coroutine.__dict__["_handle"],
+    Coroutine.__dict__["_context"],
+    _finish,
+    refuse,
+    _called,
+    _dropped,
+)

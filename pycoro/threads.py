@@ -75,29 +75,32 @@ def unwind_all(thread: Thread) -> None:
     here = _native.current()
     if here is None or here._thread is not thread:
         return
-    reap(thread)
+    reap(here)
     # Clean-up code may start new ones, and so on for ever: those that are too many end unheard.
     patience = _native.count_in_use() + 1000
-    while (coroutine := _native.thread_remaining()) is not None:
+    while handle := _native.thread_remaining():
         patience -= 1
-        if patience > 0:
+        coroutine = _native.object_of(handle)
+        if coroutine is not None and patience > 0:
             _report(_unwind, coroutine, here)
-        if coroutine._handle:
-            _native.abandon(coroutine._handle)
-            coroutine._handle = 0
+            if coroutine._handle != handle:
+                continue
+        _native.abandon(handle)
 
 
-def reap(thread: Thread) -> None:
+def reap(here: Coroutine) -> None:
     """Unwinds those of the calling thread whose last reference went in another thread, or while
-    they ran."""
+    they ran, or while something raised; `here` is the running one."""
+    thread = here._thread
     running = None
     while thread.dropped:
         coroutine = thread.dropped.pop()
-        if _native.is_running(coroutine._handle):
+        if coroutine is here:
             running = coroutine
         elif coroutine._handle:
-            _report(_unwind, coroutine, _native.current())
-            _keep_watch(coroutine)
+            _report(_unwind, coroutine, here)
+    while handle := _native.thread_orphan():
+        _report(_unwind_orphan, handle, here)
     if running is not None:
         _postpone(running)
 
@@ -110,11 +113,8 @@ def bury(coroutine: Coroutine, here: Coroutine | None) -> None:
         return
     if here is None or here._thread is not thread or coroutine is here:
         _postpone(coroutine)
-        return
-    try:
+    else:
         _unwind(coroutine, here)
-    finally:
-        _keep_watch(coroutine)
 
 
 def _postpone(coroutine: Coroutine) -> None:
@@ -133,45 +133,20 @@ def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
             coroutine._parent = former
 
 
-def _keep_watch(coroutine: Coroutine) -> None:
-    # Python calls __del__ once in an object's life. One that was brought back, or did not end, gets
-    # something whose own __del__ will tell.
-    if coroutine._handle:
-        coroutine._context = _Relic(coroutine)
-
-
-class _Relic:
-    """Dies with a coroutine whose __del__ has been used up, and unwinds it under a new object."""
-
-    __slots__ = ("handle", "kind", "name", "thread")
-
-    def __init__(self, coroutine: Coroutine) -> None:
-        self.kind = type(coroutine)
-        self.thread = coroutine._thread
-        self.handle = coroutine._handle
-        self.name = coroutine.name
-
-    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if finalizing():
-            return
-        here = _native.current()
-        if self.thread.ended or not _native.is_suspended(self.handle):
-            return
-        if here is None or here._thread is not self.thread:
-            _native.adopt(self.handle, None)
-            return
-        shell = self.kind.__new__(self.kind)
-        shell._thread, shell._handle, shell._name = self.thread, self.handle, self.name
-        shell._run = shell._context = shell._stack_size = shell._wait = None
-        shell._parent = here
-        _native.adopt(self.handle, shell)
-        try:
-            _unwind(shell, here)
-        finally:
-            if shell._handle:
-                _native.abandon(shell._handle)
-                shell._handle = 0
-                raise RuntimeError(f"coroutine {self.name!r} ignored CoroutineExit")
+def _unwind_orphan(handle: int, here: Coroutine) -> None:
+    """Its object has died without effect: it swallowed CoroutineExit, say. Once more, under a new
+    object; then it is abandoned."""
+    kind = type(here._thread.main)
+    coroutine = kind.__new__(kind)
+    coroutine._thread, coroutine._parent, coroutine._name = here._thread, here, "orphan"
+    coroutine._run = coroutine._context = coroutine._stack_size = coroutine._wait = None
+    _native.adopt(handle, coroutine)
+    try:
+        _unwind(coroutine, here)
+    finally:
+        if coroutine._handle:
+            _native.abandon(handle)
+            raise RuntimeError("a coroutine ignored CoroutineExit twice: abandoned")
 
 
 class _Reporter:

@@ -617,7 +617,7 @@ def test_a_high_recursion_limit_does_not_corrupt_memory(name: str) -> None:
     program = PROGRAM.format(kinds={name: KINDS[name]}, limit="sys.setrecursionlimit(100_000)")
     done = run(program)
     if done.returncode == 0:
-        assert set(done.stdout.split(": ")[1].split()) == {"RecursionError"}
+        assert set(done.stdout.split(": ")[1].split()) <= {"RecursionError", "MemoryError"}
     else:  # the guard held, and said so
         assert done.returncode == -signal.SIGSEGV
         assert "overflowed the stack of the coroutine 'body'" in done.stderr

@@ -1,0 +1,121 @@
+/* See object.h; the functions for Python are in api.h. */
+#include <Python.h>
+
+#include "object.h"
+
+#include "api.h"
+#include "coro.h"
+
+#include <structmember.h> /* PyMemberDef, on 3.11 */
+
+/* Set once at import; the GIL guards them. */
+static PyObject *dropped_hook, *called_hook;
+static PyTypeObject *coroutine_type;
+static Py_ssize_t handle_offset, context_offset;
+
+static int find_slot(uintptr_t descriptor, Py_ssize_t *offset)
+{
+    PyObject *slot = (PyObject *)descriptor;
+    if (!Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
+        PyErr_SetString(PyExc_TypeError, "pycoro: a slot must be a member descriptor");
+        return -1;
+    }
+    *offset = ((PyMemberDescrObject *)slot)->d_member->offset;
+    coroutine_type = PyDescr_TYPE(slot);
+    return 0;
+}
+
+int pc_object_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t called,
+                   uintptr_t dropped)
+{
+    if (find_slot(handle_slot, &handle_offset) != 0 ||
+        find_slot(context_slot, &context_offset) != 0)
+        return -1;
+    Py_INCREF(coroutine_type);
+    called_hook = Py_NewRef((PyObject *)called);
+    dropped_hook = Py_NewRef((PyObject *)dropped);
+    return 0;
+}
+
+static PyObject **slot_of(void *object, Py_ssize_t offset)
+{
+    return (PyObject **)(void *)((char *)object + offset);
+}
+
+void pc_object_set_handle(void *object, void *handle)
+{
+    Py_XSETREF(*slot_of(object, handle_offset), (PyObject *)handle);
+}
+
+static struct pc_coro *coro_of(void *object)
+{
+    PyObject *handle = *slot_of(object, handle_offset);
+    return handle && PyLong_Check(handle) ? (struct pc_coro *)PyLong_AsSsize_t(handle) : NULL;
+}
+
+int pc_object_check_fresh(void *object)
+{
+    if (!PyObject_TypeCheck((PyObject *)object, coroutine_type)) {
+        PyErr_SetString(PyExc_TypeError, "Coroutine.__init__ needs a Coroutine");
+        return -1;
+    }
+    if (coro_of(object)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the coroutine has been started: __init__ must not be called again");
+        return -1;
+    }
+    return 0;
+}
+
+void pc_adopt(intptr_t coroutine, uintptr_t object)
+{
+    ((struct pc_coro *)coroutine)->object = (void *)object;
+    pc_object_set_handle((void *)object, PyLong_FromSsize_t((Py_ssize_t)coroutine));
+}
+
+/* Dies with the object that its context points to. */
+static void on_object_gone(PyObject *watch)
+{
+    struct pc_coro *coro = PyCapsule_GetPointer(watch, NULL);
+    if (coro->state != PC_CORO_SUSPENDED || coro->object != PyCapsule_GetContext(watch))
+        return; /* it has ended, or stands under another object */
+    coro->object = NULL;
+    if (!coro->thread)
+        return;
+    coro->thread->calls = 1;
+    if (coro->thread != pc_thread_here || coro->thread->owner != pc_py_thread())
+        return;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *none = PyObject_CallNoArgs(called_hook);
+    if (!none)
+        PyErr_WriteUnraisable(called_hook);
+    Py_XDECREF(none);
+    PyErr_Restore(type, value, traceback);
+}
+
+uintptr_t pc_finalize(uintptr_t object)
+{
+    struct pc_coro *coro = coro_of((void *)object);
+    if (!coro)
+        return (uintptr_t)Py_NewRef(Py_None);
+    PyObject *answer = PyObject_CallOneArg(dropped_hook, (PyObject *)object);
+    if ((coro = coro_of((void *)object))) {
+        /* Still alive. Brought back to life or not, Python calls no __del__ again. */
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        PyObject *watch = PyCapsule_New(coro, NULL, on_object_gone);
+        if (watch && PyCapsule_SetContext(watch, (void *)object) == 0)
+            Py_XSETREF(*slot_of((void *)object, context_offset), watch);
+        else
+            coro->object = NULL;
+        PyErr_Restore(type, value, traceback);
+    }
+    return (uintptr_t)answer;
+}
+
+uintptr_t pc_method(uintptr_t function)
+{
+    return (uintptr_t)PyInstanceMethod_New((PyObject *)function);
+}
+

@@ -1,0 +1,22 @@
+/* What the C library knows of a Coroutine object: two of its slots, and how it dies.
+ *
+ * A pc_coro holds the address of its object without a reference, for dropping the last reference
+ * is what unwinds it. So the address must go when the object goes, even where Python's clean-up
+ * code was cut short by a signal handler's exception: that is what this file is for.
+ */
+#ifndef PC_OBJECT_H
+#define PC_OBJECT_H
+
+#include <stdint.h>
+
+/* As pc_init() in api.h. 0, or -1 with an exception. */
+int pc_object_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t called,
+                   uintptr_t dropped);
+
+/* Takes over `handle`, a PyLong. */
+void pc_object_set_handle(void *object, void *handle);
+
+/* 0; -1 with an exception where it is no Coroutine, or has a living one. */
+int pc_object_check_fresh(void *object);
+
+#endif
