@@ -69,7 +69,7 @@ class Window:
 
     def save(self, text: str) -> None:
         print(f"saving {text!r}")
-        pycoro.sleep(0.05)  # a slow disk
+        pycoro.sleep(0.3)  # a slow disk
         print(f"saved {text!r}")
 
 
@@ -84,7 +84,7 @@ def user(queue: EventQueue) -> None:
         Event("click", "field"),
     ):
         queue.post(event)
-        pycoro.sleep(0.005)
+        pycoro.sleep(0.001)
 
 
 def main() -> None:

@@ -82,7 +82,7 @@ class Loop(Coroutine):
         self._turn = Handle(self._look, ())
         self._in_line = True  # is _turn in `ready`?
         self._timers = TimerHeap()
-        self._watches = Watches(self, self.wake)
+        self._watches = Watches(self, self.ready.append)
         self._wakeup = Wakeup()
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
         self.ready.append(self._turn)

@@ -30,7 +30,7 @@ from .dns import (
 from .loop import get_loop
 from .poller import READ, WRITE
 from .task import sleep
-from .waiting import wait_on, wait_read, wait_write
+from .waiting import wait_on, wait_read, wait_to_read, wait_write
 from .watches import Watch
 
 _Base = _stdlib.socket
@@ -132,7 +132,9 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         watch = self._watch
         if watch is not None and watch.drained and self._timeout != 0.0:
-            self._wait(READ)
+            if self._timeout is not None or not wait_to_read(watch):
+                self._wait(READ)
+            self._streak = 0
         else:
             self._streak += 1
             if self._streak > STREAK:

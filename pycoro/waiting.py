@@ -15,10 +15,13 @@ from select import poll as _poll
 from time import monotonic
 from typing import Any
 
+from . import _native
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .timers import Timer
 from .watches import Watch
+
+_current = _native.current
 
 
 class Deadline(Timer):
@@ -110,6 +113,19 @@ def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
         loop.pass_on()
         return True
     return pass_on_until(loop, waiter, watch, timeout)
+
+
+def wait_to_read(watch: Watch) -> bool:
+    """wait_on(watch, READ, None) in one piece, for this is what servers do most. False, at once,
+    where that is not simple: another thread's watch, or there is a reader already."""
+    me = _current()
+    loop: Loop = watch.loop
+    if me is None or me._thread is not loop._thread or watch.reader is not None or me is loop:
+        return False
+    watch.reader = me
+    me._wait = watch
+    loop.pass_on()
+    return True
 
 
 class _Any:

@@ -69,12 +69,11 @@ class Watch:
 
 
 class Watches:
-    """A loop's. `wake` is given coroutines whose descriptors are ready; `loop` is for them to find
-    back."""
+    """A loop's. `append` is given coroutines that are to go on; `loop` is for them to find back."""
 
-    def __init__(self, loop: Any, wake: Callable[[Any], None]) -> None:
+    def __init__(self, loop: Any, append: Callable[[Any], None]) -> None:
         self._loop = loop
-        self._wake = wake
+        self._append = append
         self._watches: dict[int, Watch] = {}
         self._poller: Poller = make_poller(self._watches)
 
@@ -89,7 +88,8 @@ class Watches:
             return watch
         else:
             for waiter in self.remove(watch, closed=True):
-                self._wake(waiter)
+                waiter._wait = None
+                self._append(waiter)
         watch = self._watches[fd] = Watch(fd, self._loop)
         return watch
 
@@ -130,7 +130,7 @@ class Watches:
         """Waits up to `timeout` seconds, without end if negative. Wakes coroutines; gives the
         callbacks that are to be called, with their watches, to rearm afterwards."""
         watches = self._watches
-        wake = self._wake
+        append = self._append
         calls: list[tuple[Watch, Any]] = []
         for fd, bits in self._poller.poll(timeout):
             watch = watches.get(fd)
@@ -141,14 +141,14 @@ class Watches:
                 watch.unusual = True
             if bits & READABLE:
                 if (waiter := watch.reader) is not None:
-                    watch.reader = None
-                    wake(waiter)
+                    watch.reader = waiter._wait = None
+                    append(waiter)
                 if watch.on_read is not None:
                     calls.append((watch, watch.on_read))
             if bits & WRITABLE:
                 if (waiter := watch.writer) is not None:
-                    watch.writer = None
-                    wake(waiter)
+                    watch.writer = waiter._wait = None
+                    append(waiter)
                 if watch.on_write is not None:
                     calls.append((watch, watch.on_write))
             if watch.crowd is not None:
@@ -162,7 +162,8 @@ class Watches:
             if not bits & (READABLE if direction == READ else WRITABLE):
                 watch.join_crowd(*entry)
             elif waiter._wait is where:  # else another watch has woken it
-                self._wake(waiter)
+                waiter._wait = None
+                self._append(waiter)
 
     def close(self) -> None:
         self._poller.close()

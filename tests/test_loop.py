@@ -471,3 +471,24 @@ def test_a_loop_s_context_is_empty() -> None:
     get_loop().call_soon(lambda: seen.append(variable.get()))
     spawn(lambda: seen.append(variable.get())).join()
     assert seen == ["none", "main's"]
+
+
+def test_the_example_of_events_and_handlers() -> None:
+    example = Path(__file__).parent.parent / "examples" / "events.py"
+    done = subprocess.run(
+        [sys.executable, example], env=ENVIRONMENT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.splitlines(), done.stderr) == (
+        [
+            "key 'h': the text is 'h'",
+            "key 'i': the text is 'hi'",
+            "click on save",
+            "saving 'hi'",
+            "key '!': the text is 'hi!'",
+            "nobody handles scroll",
+            "click on field",
+            "saved 'hi'",
+            "the window closes with 'hi!'",
+        ],
+        "",
+    )
