@@ -129,8 +129,9 @@ def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
     try:
         _native.throw((coroutine._handle, CoroutineExit()))
     finally:
-        if coroutine._handle:
-            coroutine._parent = former
+        # Were it dropped here, a long chain of parents would be a deep recursion of this function;
+        # the interpreter's own deallocation does not recurse for it.
+        coroutine._parent = former
 
 
 def _unwind_orphan(handle: int, here: Coroutine) -> None:
