@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .loop import get_loop
+from .wakeup import defer_interrupt
 
 _start_thread = _thread.start_new_thread
 _getaddrinfo = _stdlib.getaddrinfo
@@ -51,6 +52,7 @@ class _Call:
         self.waiter = None
 
 
+@defer_interrupt
 def call_in_thread(function: Callable[..., Any], *args: Any) -> Any:
     """Calls it in a thread, and lets other tasks run until it returns. Breaking off the wait does
     not stop the call. Errors: what it raises; RuntimeError where no thread can be started."""

@@ -18,6 +18,7 @@ from .errors import CoroutineExit
 from .loop import Loop, get_loop
 from .timers import Timer
 from .waiting import WaitQueue
+from .wakeup import defer_interrupt
 
 _current = _native.current
 _enlist = _native.enlist
@@ -313,17 +314,16 @@ class _Sleep(Timer):
         self.cancel()
 
 
+@defer_interrupt
 def sleep(seconds: float = 0) -> None:
     """Lets the others run for that long: 0 for one turn each. Errors: ValueError if negative."""
-    if seconds <= 0:
-        if seconds < 0:
-            raise ValueError("sleep length must be non-negative")
-        loop = get_loop()
-        waiter = loop.enlist(None)
-        loop.ready.append(waiter)
+    if seconds < 0:
+        raise ValueError("sleep length must be non-negative")
+    loop = get_loop()
+    if seconds == 0:
+        loop.ready.append(loop.enlist(None))
         loop.pass_on()
         return
-    loop = get_loop()
     timer = _Sleep(loop, seconds)
     timer.waiter = loop.enlist(timer)
     loop.add_timer(timer)

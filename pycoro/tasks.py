@@ -9,6 +9,7 @@ from .errors import CoroutineExit
 from .loop import get_loop
 from .task import PENDING, Task
 from .waiting import pass_on_until
+from .wakeup import defer_interrupt
 
 
 class _Count:
@@ -57,6 +58,7 @@ def joinall(
     return ended
 
 
+@defer_interrupt
 def _join_some(pending: list[Task], missing: int, timeout: float | None) -> None:
     counter = _Count(missing)
     for task in pending:

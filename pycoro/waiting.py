@@ -19,6 +19,7 @@ from . import _native
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .timers import Timer
+from .wakeup import defer_interrupt
 from .watches import Watch
 
 _current = _native.current
@@ -44,6 +45,7 @@ class Deadline(Timer):
             self.loop.wake(waiter)
 
 
+@defer_interrupt
 def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) -> bool:
     """After Loop.enlist(): waits to be woken, for `timeout` seconds at most (None: no limit).
     False where the time was over first."""
@@ -73,6 +75,7 @@ class WaitQueue:
     def __iter__(self) -> Iterator[Any]:
         return iter(self._waiters)
 
+    @defer_interrupt
     def wait(self, timeout: float | None = None) -> bool:
         """Waits to be woken; False where `timeout` seconds were over first."""
         loop = get_loop()
@@ -99,6 +102,7 @@ class WaitQueue:
         self._waiters.remove(waiter)
 
 
+@defer_interrupt
 def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
     """Waits for the next edge; False where `timeout` seconds were over first."""
     loop: Loop = watch.loop
@@ -115,6 +119,7 @@ def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
     return pass_on_until(loop, waiter, watch, timeout)
 
 
+@defer_interrupt
 def wait_to_read(watch: Watch) -> bool:
     """wait_on(watch, READ, None) in one piece, for this is what servers do most. False, at once,
     where that is not simple: another thread's watch, or there is a reader already."""
@@ -141,6 +146,7 @@ class _Any:
             watch.forget(waiter)
 
 
+@defer_interrupt
 def wait_any(loop: Loop, watches: list[tuple[Watch, int]], timeout: float | None) -> bool:
     """Waits for an edge of one of these (watch, direction) pairs; False where `timeout` seconds
     were over first."""
