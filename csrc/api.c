@@ -173,16 +173,15 @@ static struct pc_coro *body(struct pc_coro *me)
     PyObject *value = failed ? fetch_instance() : result;
     me->run = NULL;
     Py_DECREF(run);
-    struct pc_coro *heir;
-    int tries = 0;
-    do {
-        /* Letting go of a context may run code that ends the heir: then ask again. */
-        pc_py_release(thread->owner);
+    pc_py_release(thread->owner);
+    struct pc_coro *heir = me->object && !failed ? pc_object_parent(me->object) : NULL;
+    for (int tries = 0; !heir || heir == me || !is_open(heir);) {
         heir = ask_for_heir(me, &value, &failed);
+        /* The hook may have made a context, and letting go of that may end the heir. */
         pc_py_release(thread->owner);
         if (++tries > 10)
             heir = &thread->main;
-    } while (!heir || heir == me || !is_open(heir));
+    }
     if (me->object) /* only now: until here it could still be switched away from, and to */
         pc_object_set_handle(me->object, PyLong_FromLong(0));
     PyObject *label = me->label;
@@ -257,16 +256,15 @@ static void name_of(const struct pc_coro *coro, char *text, size_t size)
     text[at] = 0;
 }
 
-uintptr_t pc_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t finish,
-                  uintptr_t refusing, uintptr_t called, uintptr_t dropped)
+uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refusing, uintptr_t called,
+                  uintptr_t dropped)
 {
     if (finish_hook || PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError,
                         "pycoro cannot be imported twice in a process, nor in a subinterpreter");
         return 0;
     }
-    if (pc_object_init(handle_slot, context_slot, called, dropped) != 0 ||
-        !(empty_tuple = PyTuple_New(0)))
+    if (pc_object_init(type, called, dropped) != 0 || !(empty_tuple = PyTuple_New(0)))
         return 0;
     if (pc_guard_install(name_of) != 0)
         return (uintptr_t)PyErr_SetFromErrno(PyExc_OSError);

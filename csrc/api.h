@@ -9,15 +9,16 @@
  * state, and no other thread may look in between.
  */
 
-/* Once, at import, in the main interpreter; NULL with an exception elsewhere. The slots are the
-   member descriptors of Coroutine's _handle, which this library alone writes but for a first 0,
-   and of its _context.
-   finish(object, value, failed) is called when a coroutine's run has ended, on its stack: it gives
-   (handle, value), the handle negative to have the value raised there. refuse(code) raises the
-   exception for a PC_REFUSED_ code. called() is called in a thread that pc_thread_call() was used
-   for. dropped(object) is called when the last reference to a living coroutine has gone. */
-uintptr_t pc_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t finish,
-                  uintptr_t refuse, uintptr_t called, uintptr_t dropped);
+/* Once, at import, in the main interpreter; NULL with an exception elsewhere. `type` is Coroutine.
+   Of its slots this library reads _parent, uses _context of living ones, and alone writes _handle,
+   but for a first 0.
+   finish(object, value, failed) is called when a coroutine's run has ended, on its stack, unless
+   its result simply goes to its living parent: it gives (handle, value), the handle negative to
+   have the value raised there. refuse(code) raises the exception for a PC_REFUSED_ code. called()
+   is called in a thread that pc_thread_call() was used for. dropped(object) is called when the
+   last reference to a living coroutine has gone. */
+uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
+                  uintptr_t dropped);
 
 /* Coroutine.__del__, once pc_method() has made a method of it. Written in C, for a signal handler
    may raise at the first step of a Python __del__, and then nobody would know that the object is

@@ -11,25 +11,27 @@
 /* Set once at import; the GIL guards them. */
 static PyObject *dropped_hook, *called_hook;
 static PyTypeObject *coroutine_type;
-static Py_ssize_t handle_offset, context_offset;
+static Py_ssize_t handle_offset, parent_offset, context_offset;
 
-static int find_slot(uintptr_t descriptor, Py_ssize_t *offset)
+static int find_slot(const char *name, Py_ssize_t *offset)
 {
-    PyObject *slot = (PyObject *)descriptor;
-    if (!Py_IS_TYPE(slot, &PyMemberDescr_Type)) {
-        PyErr_SetString(PyExc_TypeError, "pycoro: a slot must be a member descriptor");
+    PyObject *slot = PyObject_GetAttrString((PyObject *)coroutine_type, name);
+    if (!slot)
         return -1;
-    }
-    *offset = ((PyMemberDescrObject *)slot)->d_member->offset;
-    coroutine_type = PyDescr_TYPE(slot);
-    return 0;
+    int found = Py_IS_TYPE(slot, &PyMemberDescr_Type);
+    if (found)
+        *offset = ((PyMemberDescrObject *)slot)->d_member->offset;
+    else
+        PyErr_Format(PyExc_TypeError, "pycoro: %s must be a slot", name);
+    Py_DECREF(slot);
+    return found ? 0 : -1;
 }
 
-int pc_object_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t called,
-                   uintptr_t dropped)
+int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped)
 {
-    if (find_slot(handle_slot, &handle_offset) != 0 ||
-        find_slot(context_slot, &context_offset) != 0)
+    coroutine_type = (PyTypeObject *)type;
+    if (find_slot("_handle", &handle_offset) != 0 || find_slot("_parent", &parent_offset) != 0 ||
+        find_slot("_context", &context_offset) != 0)
         return -1;
     Py_INCREF(coroutine_type);
     called_hook = Py_NewRef((PyObject *)called);
@@ -51,6 +53,12 @@ static struct pc_coro *coro_of(void *object)
 {
     PyObject *handle = *slot_of(object, handle_offset);
     return handle && PyLong_Check(handle) ? (struct pc_coro *)PyLong_AsSsize_t(handle) : NULL;
+}
+
+struct pc_coro *pc_object_parent(void *object)
+{
+    PyObject *parent = *slot_of(object, parent_offset);
+    return parent && PyObject_TypeCheck(parent, coroutine_type) ? coro_of(parent) : NULL;
 }
 
 int pc_object_check_fresh(void *object)

@@ -1,4 +1,4 @@
-/* What the C library knows of a Coroutine object: two of its slots, and how it dies.
+/* What the C library knows of a Coroutine object: three of its slots, and how it dies.
  *
  * A pc_coro holds the address of its object without a reference, for dropping the last reference
  * is what unwinds it. So the address must go when the object goes, even where Python's clean-up
@@ -9,9 +9,13 @@
 
 #include <stdint.h>
 
+struct pc_coro;
+
 /* As pc_init() in api.h. 0, or -1 with an exception. */
-int pc_object_init(uintptr_t handle_slot, uintptr_t context_slot, uintptr_t called,
-                   uintptr_t dropped);
+int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped);
+
+/* The coroutine of the object's parent; NULL where there is none that is alive. */
+struct pc_coro *pc_object_parent(void *object);
 
 /* Takes over `handle`, a PyLong. */
 void pc_object_set_handle(void *object, void *handle);

@@ -140,11 +140,13 @@ class Coroutine:
     def _prepare(self) -> int:
         """Gives it a stack, so that a switch can start it."""
         run = self._run
-        name = self._name
-        if name is None:
-            name = self._name = _name_of(run)
+        if self._name is None:
+            try:
+                self._name = run.__qualname__  # type: ignore[union-attr]
+            except AttributeError:  # functools.partial, an object with __call__
+                self._name = type(run).__qualname__
         size = self._stack_size or _default_stack_size
-        handle = _prepare(self._thread.handle, self, run, name, self._context, size)
+        handle = _prepare(self._thread.handle, self, run, self._name, self._context, size)
         self._run = self._context = None
         return handle
 
@@ -184,7 +186,7 @@ class Coroutine:
     def name(self) -> str:
         """As given, or the name of what it runs, or ran last."""
         if self._name is None:
-            self._name = "?" if self._run is None else _name_of(self._run)
+            self._name = getattr(self._run, "__qualname__", type(self._run).__qualname__)
         return self._name
 
     @property
@@ -302,13 +304,6 @@ def _choose_context(context: Any) -> contextvars.Context | None:
     return here.context
 
 
-def _name_of(run: Any) -> str:
-    try:
-        return run.__qualname__
-    except AttributeError:  # functools.partial, an object with __call__
-        return type(run).__qualname__
-
-
 # ---- what the C library calls ----
 
 
@@ -318,10 +313,7 @@ def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[int,
         return route(_current()._thread.main, value, failed)
     if failed and isinstance(value, CoroutineExit):
         failed = False
-    parent = coroutine._parent
-    if failed or parent is None or not parent._handle:
-        return route(parent, value, failed)
-    return parent._handle, value
+    return route(coroutine._parent, value, failed)
 
 
 def _called() -> None:
@@ -346,11 +338,4 @@ def _dropped(coroutine: Coroutine, finalizing: Callable[[], bool] = sys.is_final
         threads.bury(coroutine, _current())
 
 
-_native.init(
-    Coroutine.__dict__["_handle"],
-    Coroutine.__dict__["_context"],
-    _finish,
-    refuse,
-    _called,
-    _dropped,
-)
+_native.init(Coroutine, _finish, refuse, _called, _dropped)
