@@ -13,6 +13,7 @@ from .task import (
     spawn_later,
 )
 from .tasks import joinall, killall
+from .timeout import Timeout, with_timeout
 
 __all__ = [
     "Coroutine",
@@ -24,6 +25,7 @@ __all__ = [
     "Loop",
     "LoopExit",
     "Task",
+    "Timeout",
     "current",
     "get_hub",
     "get_loop",
@@ -34,4 +36,5 @@ __all__ = [
     "spawn",
     "spawn_later",
     "stack_size",
+    "with_timeout",
 ]
