@@ -183,7 +183,7 @@ static struct pc_coro *body(struct pc_coro *me)
             heir = &thread->main;
     }
     if (me->object) /* only now: until here it could still be switched away from, and to */
-        pc_object_set_handle(me->object, PyLong_FromLong(0));
+        pc_object_set_handle(me->object, NULL);
     PyObject *label = me->label;
     me->label = me->object = NULL;
     Py_XDECREF(label);
@@ -214,12 +214,10 @@ intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t la
     struct pc_coro *coro = pc_coro_create(thread, (size_t)stack_size, body, &error);
     if (!coro)
         return (intptr_t)refuse(reason_of(error));
-    PyObject *handle = PyLong_FromSsize_t((Py_ssize_t)coro);
-    if (!handle) {
+    if (pc_object_set_handle((void *)object, coro) != 0) {
         pc_coro_discard(coro);
         return 0;
     }
-    pc_object_set_handle((void *)object, handle);
     coro->object = (void *)object;
     coro->run = Py_NewRef((PyObject *)run);
     coro->label = Py_NewRef((PyObject *)label);
@@ -234,7 +232,7 @@ void pc_abandon(intptr_t coroutine)
     if (!coro || coro->state != PC_CORO_SUSPENDED || !coro->stack)
         return;
     if (coro->object)
-        pc_object_set_handle(coro->object, PyLong_FromLong(0));
+        pc_object_set_handle(coro->object, NULL);
     pc_coro_abandon(coro);
 }
 
@@ -283,12 +281,18 @@ intptr_t pc_thread_begin(uintptr_t main)
     if (!thread || pc_guard_install(name_of) != 0)
         return (intptr_t)refuse(PC_REFUSED_NO_MEMORY);
     thread->main.object = (void *)main;
+    if (pc_object_set_handle((void *)main, &thread->main) != 0) {
+        pc_thread_leave(thread);
+        return 0;
+    }
     return (intptr_t)&thread->main;
 }
 
 void pc_thread_end(intptr_t main)
 {
-    pc_thread_leave(of_handle(main)->thread);
+    struct pc_coro *coro = of_handle(main);
+    pc_object_set_handle(coro->object, NULL);
+    pc_thread_leave(coro->thread);
 }
 
 void pc_thread_call(intptr_t coroutine)

@@ -10,8 +10,8 @@
  */
 
 /* Once, at import, in the main interpreter; NULL with an exception elsewhere. `type` is Coroutine.
-   Of its slots this library reads _parent, uses _context of living ones, and alone writes _handle,
-   but for a first 0.
+   Of its slots this library reads _parent, uses _context of living ones, and alone writes _handle:
+   None where there is no living coroutine.
    finish(object, value, failed) is called when a coroutine's run has ended, on its stack, unless
    its result simply goes to its living parent: it gives (handle, value), the handle negative to
    have the value raised there. refuse(code) raises the exception for a PC_REFUSED_ code. called()
@@ -35,7 +35,7 @@ enum {
 };
 
 /* Makes the calling thread fit for coroutines. `main` is the object of its main coroutine,
-   borrowed until pc_thread_end(). Gives the main coroutine's handle, or 0 with an exception. */
+   borrowed until pc_thread_end(). Sets and gives the main coroutine's handle, or 0 with an exception. */
 intptr_t pc_thread_begin(uintptr_t main);
 
 /* The thread of that main coroutine has ended or is about to. */
@@ -50,8 +50,8 @@ intptr_t pc_thread_remaining(void);
 intptr_t pc_thread_orphan(void);
 
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
-   gives the same to the constructor of `object`, but raises where that has a living coroutine:
-   a second __init__ would lose it. */
+   gives the same to the constructor of `object`, whose handle it sets to None, but raises where
+   that has a living coroutine: a second __init__ would lose it. */
 uintptr_t pc_current(void);
 uintptr_t pc_enlist(uintptr_t object);
 
@@ -68,10 +68,10 @@ intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t la
 uintptr_t pc_switch(uintptr_t parcel);
 uintptr_t pc_throw(uintptr_t parcel);
 
-/* `object` stands for the coroutine from now on; sets its handle. */
-void pc_adopt(intptr_t coroutine, uintptr_t object);
+/* `object` stands for the coroutine from now on; sets its handle. 0, or -1 with an exception. */
+int pc_adopt(intptr_t coroutine, uintptr_t object);
 
-/* The suspended coroutine could not be unwound: it never goes on. Its object's handle becomes 0. */
+/* The suspended coroutine could not be unwound: it never goes on. */
 void pc_abandon(intptr_t coroutine);
 
 /* Of a suspended one: innermost frame or None. Of any one alive: its context or None. */

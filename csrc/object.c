@@ -44,9 +44,13 @@ static PyObject **slot_of(void *object, Py_ssize_t offset)
     return (PyObject **)(void *)((char *)object + offset);
 }
 
-void pc_object_set_handle(void *object, void *handle)
+int pc_object_set_handle(void *object, const struct pc_coro *coro)
 {
-    Py_XSETREF(*slot_of(object, handle_offset), (PyObject *)handle);
+    PyObject *handle = coro ? PyLong_FromSsize_t((Py_ssize_t)coro) : Py_NewRef(Py_None);
+    if (!handle)
+        return -1;
+    Py_XSETREF(*slot_of(object, handle_offset), handle);
+    return 0;
 }
 
 static struct pc_coro *coro_of(void *object)
@@ -72,13 +76,16 @@ int pc_object_check_fresh(void *object)
                         "the coroutine has been started: __init__ must not be called again");
         return -1;
     }
-    return 0;
+    return pc_object_set_handle(object, NULL);
 }
 
-void pc_adopt(intptr_t coroutine, uintptr_t object)
+int pc_adopt(intptr_t coroutine, uintptr_t object)
 {
-    ((struct pc_coro *)coroutine)->object = (void *)object;
-    pc_object_set_handle((void *)object, PyLong_FromSsize_t((Py_ssize_t)coroutine));
+    struct pc_coro *coro = (struct pc_coro *)coroutine;
+    if (pc_object_set_handle((void *)object, coro) != 0)
+        return -1;
+    coro->object = (void *)object;
+    return 0;
 }
 
 /* Dies with the object that its context points to. */

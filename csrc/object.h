@@ -17,10 +17,12 @@ int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped);
 /* The coroutine of the object's parent; NULL where there is none that is alive. */
 struct pc_coro *pc_object_parent(void *object);
 
-/* Takes over `handle`, a PyLong. */
-void pc_object_set_handle(void *object, void *handle);
+/* The object's handle becomes `coro`, or None for NULL, which cannot fail. 0, or -1 with
+   MemoryError and the handle as it was. */
+int pc_object_set_handle(void *object, const struct pc_coro *coro);
 
-/* 0; -1 with an exception where it is no Coroutine, or has a living one. */
+/* Sets the handle to None for a constructor. 0; -1 with an exception where the object is no
+   Coroutine, or has a living one. */
 int pc_object_check_fresh(void *object);
 
 #endif

@@ -57,7 +57,7 @@ class Coroutine:
     __slots__ = (
         "__weakref__",
         "_context",  # until the start; after it, the C library's
-        "_handle",  # the C library's: 0 before the start and after the end
+        "_handle",  # the C library's: None before the start and after the end
         "_name",
         "_parent",
         "_run",  # until the start
@@ -66,7 +66,7 @@ class Coroutine:
         "_wait",  # the scheduler's: what it waits on
     )
 
-    _handle: int
+    _handle: int | None
     _thread: threads.Thread
     _wait: Any
 
@@ -82,7 +82,6 @@ class Coroutine:
         here = _enlist(self)
         if here is None:
             here = _begin_thread()
-        self._handle = 0
         if not callable(run):
             raise TypeError(f"run must be callable, not {type(run).__name__}")
         if parent is None:
@@ -106,7 +105,7 @@ class Coroutine:
         another thread's; MemoryError when there is no stack for a new one.
         """
         handle = self._handle
-        if handle:
+        if handle is not None:
             if value is NOTHING:
                 return _switch(handle)
             return _switch((handle, (value, *more) if more else value))
@@ -131,7 +130,7 @@ class Coroutine:
         """
         error = make_exception(kind, value, traceback)
         handle = self._handle
-        if handle:
+        if handle is not None:
             return _throw((handle, error))
         if self._thread is not current()._thread:
             refuse(_native.REFUSED_OTHER_THREAD)
@@ -158,7 +157,7 @@ class Coroutine:
     @property
     def dead(self) -> bool:
         """Has it ended? False before the start."""
-        return self._run is None and (not self._handle or self._thread.ended)
+        return self._run is None and (self._handle is None or self._thread.ended)
 
     @property
     def parent(self) -> Coroutine | None:
@@ -193,7 +192,8 @@ class Coroutine:
     def frame(self) -> FrameType | None:
         """Of a suspended one: the frame that called switch(); f_back leads to run's own, whose
         f_back is None. None before the start, after the end, and for the running one."""
-        frame: FrameType | None = _native.frame(self._handle) if self._alive() else None
+        handle = self._living_handle()
+        frame: FrameType | None = None if handle is None else _native.frame(handle)
         while frame is not None and frame.f_globals.get("__name__") in _OWN_MODULES:
             frame = frame.f_back
         return frame
@@ -202,36 +202,41 @@ class Coroutine:
     def context(self) -> contextvars.Context | None:
         """The contextvars.Context it runs in; None: an empty one, made when needed. Settable.
         Errors: TypeError for another type, CoroutineError once it has ended."""
-        context: contextvars.Context | None = self._context if self._run is not None else None
-        return _native.context(self._handle) if self._alive() else context
+        handle = self._living_handle()
+        if handle is not None:
+            return _native.context(handle)
+        return self._context if self._run is not None else None
 
     @context.setter
     def context(self, context: contextvars.Context | None) -> None:
         if context is not None and not isinstance(context, contextvars.Context):
             raise TypeError(f"context must be a Context or None, not {type(context).__name__}")
-        if self._run is not None:
+        handle = self._living_handle()
+        if handle is not None:
+            _native.set_context(handle, context)
+        elif self._run is not None:
             self._context = context
-        elif self._alive():
-            _native.set_context(self._handle, context)
         else:
             raise CoroutineError(f"{self!r} has ended: it has no context any more")
 
     @property
     def stack_size(self) -> int:
         """Bytes of address space of its stack, 0 for a main coroutine's."""
-        if self._alive():
-            return _native.stack_size_of(self._handle)
+        handle = self._living_handle()
+        if handle is not None:
+            return _native.stack_size_of(handle)
         return self._stack_size or _default_stack_size
 
-    def _alive(self) -> bool:
-        return bool(self._handle) and not self._thread.ended
+    def _living_handle(self) -> int | None:
+        return None if self._thread.ended else self._handle
 
     def __repr__(self) -> str:
+        handle = self._living_handle()
         if self._run is not None:
             state = "not started"
-        elif not self._alive():
+        elif handle is None:
             state = "dead" if not self._thread.ended else "dead (its thread has ended)"
-        elif _native.is_running(self._handle):
+        elif _native.is_running(handle):
             state = "running"
         else:
             frame = self.frame
@@ -277,8 +282,9 @@ def route(
                 return target._prepare(), (value,) if arguments is None else arguments
             except BaseException as error:
                 value, failed = error, True
-        if target._alive():
-            return -target._handle if failed else target._handle, value
+        handle = target._living_handle()
+        if handle is not None:
+            return -handle if failed else handle, value
         if target._run is not None:
             target._name, target._run = target.name, None
         if failed and isinstance(value, CoroutineExit):
@@ -325,7 +331,6 @@ def _begin_thread() -> Coroutine:
     main = Coroutine.__new__(Coroutine)
     main._run = main._parent = main._context = main._stack_size = main._wait = None
     main._name = "main"
-    main._handle = 0
     threads.begin(main)
     return main
 

@@ -61,7 +61,7 @@ class Task(Coroutine):
         loop = here._thread.loop if here is not None else None
         if loop is None:
             loop = get_loop()
-        self._handle = 0
+        self._handle = None
         self._run: Any = _main
         self._parent: Any = loop
         self._thread = loop._thread

@@ -55,7 +55,7 @@ def begin(main: Coroutine) -> None:
     """Makes `main`, which is blank, the main coroutine of the calling thread. MemoryError when
     there is no memory for the thread's signal stack."""
     main._thread = thread = Thread(main)
-    main._handle = thread.handle = _native.thread_begin(main)
+    thread.handle = _native.thread_begin(main)
     _local.farewell = _Farewell(thread)
 
 
@@ -64,9 +64,8 @@ def end(thread: Thread) -> None:
     if thread.ended:
         return
     unwind_all(thread)
-    handle = thread.handle
+    handle, thread.handle = thread.handle, 0
     thread.ended = True
-    thread.handle = thread.main._handle = 0
     _native.thread_end(handle)
 
 
@@ -120,7 +119,9 @@ def bury(coroutine: Coroutine, here: Coroutine | None) -> None:
 def _postpone(coroutine: Coroutine) -> None:
     # Brings it back to life, until its own thread makes a switch.
     coroutine._thread.dropped.append(coroutine)
-    _native.thread_call(coroutine._handle)
+    handle = coroutine._handle  # read once: its thread may be ending it meanwhile
+    if handle is not None:
+        _native.thread_call(handle)
 
 
 def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
