@@ -16,15 +16,9 @@
    its result simply goes to its living parent: it gives (handle, value), the handle negative to
    have the value raised there. refuse(code) raises the exception for a PC_REFUSED_ code. called()
    is called in a thread that pc_thread_call() was used for. dropped(object) is called when the
-   last reference to a living coroutine has gone. */
+   last reference to a living coroutine has gone: `type` is given a __del__ for that. */
 uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
                   uintptr_t dropped);
-
-/* Coroutine.__del__, once pc_method() has made a method of it. Written in C, for a signal handler
-   may raise at the first step of a Python __del__, and then nobody would know that the object is
-   gone. Whatever happens, a coroutine does not keep the address of an object that is no more. */
-uintptr_t pc_finalize(uintptr_t object);
-uintptr_t pc_method(uintptr_t function);
 
 enum {
     PC_REFUSED_OTHER_THREAD, /* the coroutine is another thread's */

@@ -27,18 +27,6 @@ static int find_slot(const char *name, Py_ssize_t *offset)
     return found ? 0 : -1;
 }
 
-int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped)
-{
-    coroutine_type = (PyTypeObject *)type;
-    if (find_slot("_handle", &handle_offset) != 0 || find_slot("_parent", &parent_offset) != 0 ||
-        find_slot("_context", &context_offset) != 0)
-        return -1;
-    Py_INCREF(coroutine_type);
-    called_hook = Py_NewRef((PyObject *)called);
-    dropped_hook = Py_NewRef((PyObject *)dropped);
-    return 0;
-}
-
 static PyObject **slot_of(void *object, Py_ssize_t offset)
 {
     return (PyObject **)(void *)((char *)object + offset);
@@ -109,28 +97,59 @@ static void on_object_gone(PyObject *watch)
     PyErr_Restore(type, value, traceback);
 }
 
-uintptr_t pc_finalize(uintptr_t object)
+/* Coroutine.__del__. In C, for a signal handler may raise at the first step of a Python __del__, and
+   nobody would know that the object is gone. */
+static void finalize(PyObject *object)
 {
-    struct pc_coro *coro = coro_of((void *)object);
+    struct pc_coro *coro = coro_of(object);
     if (!coro)
-        return (uintptr_t)Py_NewRef(Py_None);
-    PyObject *answer = PyObject_CallOneArg(dropped_hook, (PyObject *)object);
-    if ((coro = coro_of((void *)object))) {
-        /* Still alive. Brought back to life or not, Python calls no __del__ again. */
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
+        return;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *none = PyObject_CallOneArg(dropped_hook, object);
+    if (!none)
+        PyErr_WriteUnraisable((PyObject *)Py_TYPE(object));
+    Py_XDECREF(none);
+    if ((coro = coro_of(object))) {
+        /* Still alive. Brought back to life or not, Python does not call us again. */
         PyObject *watch = PyCapsule_New(coro, NULL, on_object_gone);
-        if (watch && PyCapsule_SetContext(watch, (void *)object) == 0)
-            Py_XSETREF(*slot_of((void *)object, context_offset), watch);
-        else
+        if (watch && PyCapsule_SetContext(watch, object) == 0) {
+            Py_XSETREF(*slot_of(object, context_offset), watch);
+        } else {
             coro->object = NULL;
-        PyErr_Restore(type, value, traceback);
+            PyErr_Clear();
+            Py_XDECREF(watch);
+        }
     }
-    return (uintptr_t)answer;
+    PyErr_Restore(type, value, traceback);
 }
 
-uintptr_t pc_method(uintptr_t function)
+/* Makes finalize() the class's __del__, as if the class were written in C: called by its slot, in
+   subclasses too. What describes that slot is borrowed from a class that is. */
+static int install_finalize(void)
 {
-    return (uintptr_t)PyInstanceMethod_New((PyObject *)function);
+    PyObject *model = PyObject_GetAttrString((PyObject *)&PyGen_Type, "__del__");
+    if (!model || !Py_IS_TYPE(model, &PyWrapperDescr_Type)) {
+        PyErr_SetString(PyExc_SystemError, "pycoro: generators have no __del__ slot");
+        Py_XDECREF(model);
+        return -1;
+    }
+    PyObject *ours = PyDescr_NewWrapper(coroutine_type, ((PyWrapperDescrObject *)model)->d_base,
+                                        (void *)finalize);
+    Py_DECREF(model);
+    int failed = !ours || PyObject_SetAttrString((PyObject *)coroutine_type, "__del__", ours) != 0;
+    Py_XDECREF(ours);
+    return failed ? -1 : 0;
 }
 
+int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped)
+{
+    coroutine_type = (PyTypeObject *)type;
+    if (find_slot("_handle", &handle_offset) != 0 || find_slot("_parent", &parent_offset) != 0 ||
+        find_slot("_context", &context_offset) != 0)
+        return -1;
+    Py_INCREF(coroutine_type);
+    called_hook = Py_NewRef((PyObject *)called);
+    dropped_hook = Py_NewRef((PyObject *)dropped);
+    return install_finalize();
+}

@@ -10,8 +10,6 @@ from typing import Any
 from ._native_cffi import lib
 
 init: Callable[[Any, Any, Any, Any, Any], None] = lib.pc_init
-finalize: Callable[[Any], Any] = lib.pc_finalize
-method: Callable[[Any], Any] = lib.pc_method
 thread_begin: Callable[[Any], int] = lib.pc_thread_begin
 thread_end: Callable[[int], None] = lib.pc_thread_end
 thread_call: Callable[[int], None] = lib.pc_thread_call

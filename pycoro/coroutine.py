@@ -248,8 +248,6 @@ class Coroutine:
     def __reduce_ex__(self, protocol: Any) -> Any:
         raise TypeError(f"cannot copy or pickle a {type(self).__name__}: its stack has one place")
 
-    __del__ = _native.method(_native.finalize)
-
 
 _OWN_MODULES = (__name__, threads.__name__)
 
