@@ -337,8 +337,9 @@ int pc_stack_shut(struct pc_stack *stack, const char *sp)
         return -1;
     /* If the system says no, it all stays open: safe, for the guard itself never opened. */
     char *guard = top_of_guard(stack);
-    if (!guard_by_mprotect && stack->shut > guard)
-        open_range(guard, (size_t)(stack->shut - guard));
+    if (!guard_by_mprotect && stack->shut > guard &&
+        open_range(guard, (size_t)(stack->shut - guard)) != 0)
+        return 0;
     drop_pages(stack->shut, top);
     if (set_wire(stack, top) == 0)
         stack->shut = top;

@@ -203,9 +203,10 @@ class Coroutine:
         """The contextvars.Context it runs in; None: an empty one, made when needed. Settable.
         Errors: TypeError for another type, CoroutineError once it has ended."""
         handle = self._living_handle()
-        if handle is not None:
-            return _native.context(handle)
-        return self._context if self._run is not None else None
+        if handle is None:
+            return self._context if self._run is not None else None
+        context: contextvars.Context | None = _native.context(handle)
+        return context
 
     @context.setter
     def context(self, context: contextvars.Context | None) -> None:

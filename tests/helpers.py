@@ -1,7 +1,7 @@
-"""What the tests of coroutines share: a pair of implementations, and Python in a process of its own.
+"""What the tests of coroutines share: a pair of implementations, and Python in its own process.
 
-`same(scenario)` plays one scenario on pycoro and on greenlet (PyPI), whose semantics ours are, and
-insists that both record the same. `run_python` plays what may crash, hang or end the process.
+`same(scenario)` plays one scenario on pycoro and on greenlet (PyPI), whose semantics ours are,
+and insists that both record the same. `run_python` plays what may crash, hang or end the process.
 """
 
 from __future__ import annotations

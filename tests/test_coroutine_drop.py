@@ -383,7 +383,9 @@ def test_del_that_switches() -> None:
     assert same(scenario) == ["from __del__", "end"]
 
 
-@pytest.mark.parametrize("operation", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__)
+@pytest.mark.parametrize(
+    "operation", [copy.copy, copy.deepcopy, pickle.dumps], ids=lambda f: f.__name__
+)
 def test_copies_and_pickles_are_refused(operation: Any) -> None:
     main = current()
     log: list[str] = []

@@ -42,7 +42,10 @@ def ends_with(code: str, output: list[str], returncode: int = 0, stderr: str = "
 
 
 def test_finally_blocks_run_at_exit() -> None:
-    ends_with("kept = [suspended(n) for n in 'abc']", [f"{n} {e}" for n in "abc" for e in ("exit", "finally")])
+    ends_with(
+        "kept = [suspended(n) for n in 'abc']",
+        [f"{n} {e}" for n in "abc" for e in ("exit", "finally")],
+    )
 
 
 def test_in_a_cycle_and_in_a_builtin() -> None:
@@ -316,7 +319,7 @@ for name in [n for n in sys.modules if n.startswith('pycoro')]:
 
 
 def test_imported_a_second_time() -> None:
-    assert output_of(
+    lines = output_of(
         """
         import sys
         import pycoro
@@ -337,7 +340,8 @@ def test_imported_a_second_time() -> None:
             print(pycoro.Coroutine(lambda: "new").switch())
         print(old.switch())
         """
-    )[-1] == "()"
+    )
+    assert lines[-1] == "()"
 
 
 def test_subinterpreters_are_refused_or_harmless() -> None:

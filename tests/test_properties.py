@@ -1,4 +1,4 @@
-"""Random trees of coroutines against a model: switch, throw, reparent, drop, finish, raise, collect.
+"""Random trees of coroutines against a model: switch, throw, reparent, drop, end, collect.
 
 The model is greenlet's semantics in a few dozen lines of plain data. Each coroutine obeys orders
 that arrive by switch() and records what it sees; the model predicts the record.
@@ -10,7 +10,6 @@ import gc
 import weakref
 from typing import Any
 
-import pycoro
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -20,6 +19,7 @@ from hypothesis.stateful import (
     rule,
 )
 
+import pycoro
 from pycoro import Coroutine, CoroutineExit, _native, current
 
 MAIN = 0
@@ -66,7 +66,8 @@ class Machine(RuleBasedStateMachine):
             while True:
                 kind = order[0] if isinstance(order, tuple) and order else None
                 if kind == "deeper":
-                    order = sorted([0], key=lambda _: keep(obey(order[1], depth + 1))) and kept.pop()
+                    sorted([0], key=lambda _: keep(obey(order[1], depth + 1)))
+                    order = kept.pop()
                     continue
                 if kind in ("finish", "raise"):
                     return order

@@ -257,7 +257,8 @@ KINDS = {
         """,
     "compile nested blocks": """
         def runaway():
-            compile("".join(" " * i + "if 1:\\n" for i in range(99)) + " " * 99 + "pass", "", "exec")
+            lines = [" " * i + "if 1:\\n" for i in range(99)]
+            compile("".join(lines) + " " * 99 + "pass", "", "exec")
             runaway()
         """,
     "compile elif": """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import sys
+from pathlib import Path
 from typing import Any
 
 from pycoro import Coroutine, _native, current
@@ -14,8 +15,7 @@ from pycoro import Coroutine, _native, current
 
 def resident() -> int:
     """Bytes of memory that this process has now."""
-    with open("/proc/self/statm") as statm:
-        return int(statm.read().split()[1]) * 4096
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
 
 
 def settle() -> tuple[int, int, int]:

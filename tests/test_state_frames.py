@@ -51,7 +51,8 @@ def suspended_in_c_calls(api: Implementation) -> Any:
         yield from map(key, [1])
 
     def deep() -> list[int]:
-        return sorted([2, 3], key=lambda item: max(map(lambda _: next(generate()), [item])))
+        inner = lambda _: next(generate())  # noqa: E731
+        return sorted([2, 3], key=lambda item: max(map(inner, [item])))
 
     def run() -> list[int]:
         return deep()
@@ -71,7 +72,8 @@ def test_a_suspended_one_s_frames_through_nested_c_calls() -> None:
             gc.collect()
         text = io.StringIO()
         traceback.print_stack(frame, file=text)
-        log.append([line.split(" in ")[1] for line in text.getvalue().splitlines() if " in " in line])
+        lines = text.getvalue().splitlines()
+        log.append([line.split(" in ")[1] for line in lines if " in " in line])
         log.append(frame.f_locals["item"])
         coroutine.switch()
         coroutine.switch()
@@ -294,8 +296,7 @@ def test_a_generator_begun_in_one_and_continued_in_another() -> None:
         main = api.current()
 
         def count() -> Iterator[int]:
-            for number in range(3):
-                yield number
+            yield from range(3)
             main.switch("suspended inside the generator")
             yield 3
 

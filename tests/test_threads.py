@@ -328,7 +328,8 @@ def test_the_owner_ends_while_another_thread_drops() -> None:
 
         def tracer(frame, event, arg):
             global count
-            if "threads" in frame.f_globals.get("__name__", "") and "pycoro" in frame.f_globals["__name__"]:
+            name = frame.f_globals.get("__name__", "")
+            if "threads" in name and "pycoro" in name:
                 count += 1
                 if count == at:
                     sys.settrace(None)
@@ -395,7 +396,9 @@ def test_fork_inside_a_coroutine() -> None:
         pid = coroutine.switch()
         assert suspended.switch("still there") == "still there"
         if pid == 0:
-            child_thread = threading.Thread(target=lambda: Coroutine(print).switch("a thread in the child"))
+            child_thread = threading.Thread(
+                target=lambda: Coroutine(print).switch("a thread in the child")
+            )
             child_thread.start()
             child_thread.join()
             sys.stdout.flush()
