@@ -29,6 +29,7 @@ enum {
     COLOUR = 64,
     BORDER_IN_PAGE = 1408, /* of the border's page, for the C stack of a suspended coroutine */
     KEEP_DEPTH = 16 << 10, /* a deeper stack gives pages back when it is freed */
+    LEAST_DEPTH = KEEP_DEPTH + 2 * PAGE, /* of C stack above the reserve, in the smallest */
     WARM_MOST = 16384,     /* free stacks that may keep their pages */
     SLAB_MOST = 256 << 20, /* bytes of address space; the first slabs are smaller */
 };
@@ -57,9 +58,11 @@ static struct pc_class *classes;
 static size_t warm_count, in_use_count, trimmed_count;
 static int guard_by_mprotect; /* decided by the first guard */
 
-static size_t round_up(size_t size)
+static size_t round_up(size_t size, size_t reserve)
 {
-    size_t unit = 16 << 10;
+    size_t unit = 16 << 10, least = GUARD + reserve + LEAST_DEPTH + PAGE + DATA;
+    if (size < least)
+        size = least;
     return (size + unit - 1) / unit * unit;
 }
 
@@ -158,6 +161,7 @@ static void put_into_quarantine(struct pc_stack *stack)
 {
     char *page = (char *)((uintptr_t)stack->border & -(uintptr_t)PAGE);
     memset(page, 0xdb, (size_t)(stack->border - page));
+    drop_pages(stack->shut, page);
     if (mprotect(stack->shut, (size_t)(page - stack->shut), PROT_NONE) != 0 ||
         mprotect(page, (size_t)(pc_stack_end(stack) - page), PROT_READ) != 0)
         abort();
@@ -228,7 +232,7 @@ struct pc_stack *pc_stack_get(size_t size, size_t reserve, enum pc_stack_error *
     if (size < PC_STACK_MIN || size > PC_STACK_MAX)
         return NULL;
     *error = PC_STACK_NO_MEMORY;
-    struct pc_class *class = find_class(round_up(size), reserve);
+    struct pc_class *class = find_class(round_up(size, reserve), reserve);
     if (!class)
         return NULL;
     struct pc_stack *stack = class->warm;

@@ -42,8 +42,8 @@ enum pc_stack_error {
 #define PC_STACK_MIN ((size_t)64 << 10)
 #define PC_STACK_MAX ((size_t)1 << 30)
 
-/* A stack of `size` bytes in all (rounded up to a size class), not counting extra, of which
-   `reserve` bytes above the guard are shut. NULL: see *error. */
+/* A stack of `size` bytes in all (rounded up to a size class, and to what `reserve` leaves room
+   in), not counting extra, of which `reserve` bytes above the guard are shut. NULL: see *error. */
 struct pc_stack *pc_stack_get(size_t size, size_t reserve, enum pc_stack_error *error);
 
 /* Back into the pool. Shuts the reserve again, and gives pages back to the system where the C

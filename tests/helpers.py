@@ -17,10 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import greenlet
+import pytest
 
 import pycoro
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# For what counts stacks and pages; nothing else may depend on that build.
+needs_reuse = pytest.mark.skipif(
+    "-DPC_STACK_HOSTILE" in os.environ.get("PYCORO_CFLAGS", ""),
+    reason="built with -DPC_STACK_HOSTILE: no stack is used again soon",
+)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from helpers import needs_reuse
+
 from pycoro import Coroutine, _native, current
 
 
@@ -73,6 +75,7 @@ def test_spawn_and_finish() -> None:
     assert _native.count_stacks() == stacks
 
 
+@needs_reuse
 def test_throw_and_drop() -> None:
     main = current()
 
@@ -99,6 +102,7 @@ def test_throw_and_drop() -> None:
     assert_flat(before, settle())
 
 
+@needs_reuse
 def test_deep_stacks_again_and_again() -> None:
     main = current()
 

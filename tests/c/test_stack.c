@@ -185,6 +185,18 @@ static void the_reserve_opens_in_steps_down_to_the_guard(void)
     CHECK(faults(stack->low) && faults(floor - 1) && !faults(floor));
 }
 
+static void the_smallest_has_room_above_its_reserve(void)
+{
+    struct pc_stack *one = get(PC_STACK_MIN, RESERVE), *two = get(PC_STACK_MIN, RESERVE);
+    CHECK(pc_stack_floor(one) <= one->border - 16 * K);
+    CHECK(pc_stack_floor(one) > one->low && pc_stack_size(one) >= PC_STACK_MIN);
+    for (char *at = pc_stack_floor(one); at < pc_stack_end(one); at += 64)
+        write_to(at);
+    pc_stack_put(one);
+    CHECK(!faults(pc_stack_floor(two)) && faults(pc_stack_floor(two) - 1));
+    pc_stack_put(two);
+}
+
 static void the_reserve_shuts_once_nobody_is_in_there(void)
 {
     struct pc_stack *stack = get(SIZE, RESERVE);
@@ -332,6 +344,7 @@ int main(int count, char **arguments)
     RUN(the_last_freed_is_the_first_reused_within_its_class);
     RUN(the_guard_faults_and_its_neighbours_do_not);
     RUN(the_reserve_opens_in_steps_down_to_the_guard);
+    RUN(the_smallest_has_room_above_its_reserve);
     RUN(the_reserve_shuts_once_nobody_is_in_there);
     RUN(a_deep_stack_gives_its_pages_back);
     RUN(a_shallow_stack_keeps_its_pages);
