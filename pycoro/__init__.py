@@ -1,5 +1,10 @@
 """Stackful coroutines for CPython: plain blocking code, tens of thousands of calls in flight."""
 
+from pkgutil import extend_path
+
+# In a source tree these files are the tree's, and the compiled module is the installed one's.
+__path__ = extend_path(__path__, __name__)
+
 from .coroutine import Coroutine, current, stack_size
 from .errors import CoroutineError, CoroutineExit, LoopExit
 from .loop import Hub, Loop, get_hub, get_loop
