@@ -1,6 +1,6 @@
-"""Prints the commands by which README.md says that tests are run, as they stand there.
+"""Prints the commands by which README.md installs, runs and tests, as they stand there.
 
-That is the first block of shell code with the word pytest in it. Usage: readme_command.py FILE.
+Those are its blocks of shell code, up to the first that runs pytest. Usage: readme_command.py FILE.
 """
 
 import re
@@ -15,8 +15,8 @@ def main() -> int:
         return 1
     blocks = re.findall(r"^```(?:sh|bash|shell|console)\n(.*?)^```", path.read_text(), re.M | re.S)
     for block in blocks:
+        print(re.sub(r"^\$ ", "", block, flags=re.M), end="")
         if "pytest" in block:
-            print(re.sub(r"^\$ ", "", block, flags=re.M), end="")
             return 0
     print(f"{path} has no block of shell code that runs pytest", file=sys.stderr)
     return 1
