@@ -14,7 +14,7 @@ from typing import Any
 from . import _native
 from .checks import make_exception
 from .coroutine import ContextPolicy, Coroutine, current
-from .errors import CoroutineExit
+from .errors import CoroutineError, CoroutineExit
 from .loop import Loop, get_loop
 from .timers import Timer
 from .waiting import WaitQueue
@@ -51,7 +51,16 @@ class Task(Coroutine):
     Errors: TypeError for a function that is not callable.
     """
 
-    __slots__ = ("__dict__", "_call", "_error", "_links", "_loop", "_value", "_waiting")
+    __slots__ = (
+        "__dict__",
+        "_call",
+        "_error",
+        "_links",
+        "_loop",
+        "_scheduled",  # has it been told to start?
+        "_value",
+        "_waiting",
+    )
 
     def __init__(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         if not callable(function):
@@ -73,6 +82,7 @@ class Task(Coroutine):
         except AttributeError:
             self._name = type(function).__qualname__
         self._loop = loop
+        self._scheduled = False
         self._call: Any = (function, args, kwargs)
         self._value: Any = PENDING
         self._error: BaseException | None = None
@@ -104,6 +114,7 @@ class Task(Coroutine):
     def spawn(cls, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Task:
         """A task that starts when its turn comes."""
         task = cls(function, *args, **kwargs)
+        task._scheduled = True
         task._loop.ready.append(task)
         return task
 
@@ -118,14 +129,27 @@ class Task(Coroutine):
 
     def start(self) -> None:
         """Has it start when its turn comes; does nothing for one that has been started."""
-        if self._wait is None and self._run is not None:
-            self._wait = _Start(self._loop, 0.0, self)
-            self._loop.call_soon(self._wait.run)
+        if self._may_start():
+            self._scheduled = True
+            self._loop.ready.append(self)
 
     def start_later(self, seconds: float) -> None:
         """Like start(), after `seconds`."""
-        if self._wait is None and self._run is not None:
+        if self._may_start():
             self._wait = self._loop.add_timer(_Start(self._loop, seconds, self))
+            self._scheduled = True
+
+    def _may_start(self) -> bool:
+        self._check_thread()
+        return not self._scheduled and self._run is not None
+
+    def _check_thread(self) -> None:
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise CoroutineError(
+                f"{self!r} belongs to another thread's loop: hand the call over by its "
+                "call_soon_threadsafe()"
+            )
 
     # ---- the end ----
 
@@ -143,9 +167,11 @@ class Task(Coroutine):
             self._value = None
             self._error = error
         self._run = self._call = None
-        if self._error is not None and not self._is_awaited():
-            self._loop.handle_error(self, error)
-        self._tell()
+        try:
+            if self._error is not None and not self._is_awaited():
+                self._loop.handle_error(self, error)
+        finally:  # stderr may be closed, say
+            self._tell()
 
     def _is_awaited(self) -> bool:
         """Is somebody in get(), to have the error? KeyboardInterrupt is the main program's."""
@@ -154,11 +180,11 @@ class Task(Coroutine):
         )
 
     def _tell(self) -> None:
-        if self._waiting is not None:
-            self._waiting.wake_all()
         links, self._links = self._links, None
         for link in links or ():
             self._loop.call_soon(link, self)
+        if self._waiting is not None:  # after the links, which have run when join() returns
+            self._waiting.wake_all()
 
     def ready(self) -> bool:
         """Has it ended?"""
@@ -182,9 +208,10 @@ class Task(Coroutine):
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits for its end, `timeout` seconds at most. Has it ended? Errors: RuntimeError where
-        it waits for itself."""
+        it waits for itself; CoroutineError in another thread."""
         if self._value is not PENDING:
             return True
+        self._check_thread()
         if _current() is self:
             raise RuntimeError(f"{self!r} cannot wait for its own end")
         if self._waiting is None:
@@ -215,7 +242,11 @@ class Task(Coroutine):
 
     def link(self, callback: Callable[[Task], Any]) -> None:
         """Calls it with the task, in the loop, soon after the end; at once where it has ended. It
-        must not wait."""
+        must not wait. Errors: TypeError for what is not callable; CoroutineError in another
+        thread."""
+        if not callable(callback):
+            raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
+        self._check_thread()
         if self._value is not PENDING:
             self._loop.call_soon(callback, self)
         elif self._links is None:
@@ -238,10 +269,12 @@ class Task(Coroutine):
     ) -> None:
         """Raises the exception in it when its turn comes, and with block waits for its end,
         `timeout` seconds at most. One that has not started ends without running; does nothing
-        for one that has ended. A task that kills itself gets the exception here."""
+        for one that has ended. A task that kills itself gets the exception here. Errors:
+        CoroutineError in another thread."""
         error = make_exception(exception)
         if self._value is not PENDING:
             return
+        self._check_thread()
         if _current() is self:
             raise error
         if self._run is not None:
@@ -255,8 +288,8 @@ class Task(Coroutine):
             self.join(timeout)
 
     def __bool__(self) -> bool:
-        """Has it started and not ended?"""
-        return self._run is None and self._value is PENDING
+        """Has it been started, even if its turn has not come yet, and not ended?"""
+        return self._value is PENDING and (self._scheduled or self._run is None)
 
     def __repr__(self) -> str:
         if self._value is PENDING:
@@ -317,8 +350,8 @@ class _Sleep(Timer):
 @defer_interrupt
 def sleep(seconds: float = 0) -> None:
     """Lets the others run for that long: 0 for one turn each. Errors: ValueError if negative."""
-    if seconds < 0:
-        raise ValueError("sleep length must be non-negative")
+    if not seconds >= 0:  # NaN is neither
+        raise ValueError(f"sleep length must be non-negative, not {seconds!r}")
     loop = get_loop()
     if seconds == 0:
         loop.ready.append(loop.enlist(None))

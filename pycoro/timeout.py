@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Literal
 
-from .coroutine import current
+from .coroutine import Coroutine, current
 from .loop import get_loop
 from .timers import Timer
 
@@ -28,6 +28,11 @@ class Timeout(BaseException):
         seconds: float | None = None,
         exception: type[BaseException] | BaseException | Literal[False] | None = None,
     ) -> None:
+        if exception is not None and exception is not False and not _is_exception(exception):
+            raise TypeError(
+                "exception must be False, or a class or instance deriving from BaseException, "
+                f"not {exception!r}"
+            )
         super().__init__(seconds)
         self.seconds = seconds
         self.exception = exception
@@ -62,8 +67,7 @@ class Timeout(BaseException):
             self._raised = self
         else:
             self._raised = error() if isinstance(error, type) else error
-        loop = get_loop()
-        self._timer = loop.call_later(self.seconds, loop.interrupt, current(), self._raised)
+        self._timer = get_loop().call_later(self.seconds, _raise_in, current(), self._raised)
 
     def cancel(self) -> None:
         """It will not be raised any more. It may be started again."""
@@ -88,11 +92,24 @@ class Timeout(BaseException):
         return value is self and self.exception is False
 
     def __str__(self) -> str:
-        return "" if self.seconds is None else f"{self.seconds} seconds"
+        if self.seconds is None:
+            return ""
+        return f"{self.seconds} second{'' if self.seconds == 1 else 's'}"
 
     def __repr__(self) -> str:
         state = " pending" if self.pending else ""
         return f"<Timeout{state} seconds={self.seconds} {id(self):#x}>"
+
+
+def _is_exception(thing: Any) -> bool:
+    return isinstance(thing, BaseException) or (
+        isinstance(thing, type) and issubclass(thing, BaseException)
+    )
+
+
+def _raise_in(coroutine: Coroutine, error: BaseException) -> None:
+    if not coroutine.dead:  # one may end without having cancelled its Timeout
+        get_loop().interrupt(coroutine, error)
 
 
 def with_timeout(

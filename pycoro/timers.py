@@ -63,9 +63,13 @@ class TimerHeap:
         return len(self._entries) - self._cancelled
 
     def add(self, timer: Timer) -> None:
+        """Errors: ValueError where its time is not a number."""
+        when = timer.when
+        if when != when:  # it would stand in the way of all others
+            raise ValueError("a time must be a number of seconds, not NaN")
         self._made += 1
         timer.heap = self
-        heappush(self._entries, (timer.when, self._made, timer))
+        heappush(self._entries, (when, self._made, timer))
 
     def next_due(self) -> float | None:
         """When the next one is due; None where there is none."""

@@ -48,12 +48,17 @@ class Deadline(Timer):
 @defer_interrupt
 def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) -> bool:
     """After Loop.enlist(): waits to be woken, for `timeout` seconds at most (None: no limit).
-    False where the time was over first."""
+    False where the time was over first. Errors: TypeError, ValueError for what is no number."""
     if timeout is None:
         loop.pass_on()
         return True
-    deadline = Deadline(loop, timeout, waiter, where)
-    loop.add_timer(deadline)
+    try:
+        deadline = Deadline(loop, timeout, waiter, where)
+        loop.add_timer(deadline)
+    except BaseException:  # `timeout` is no number
+        waiter._wait = None
+        where.forget(waiter)
+        raise
     try:
         loop.pass_on()
     finally:

@@ -91,9 +91,87 @@ def test_a_task_that_is_made_starts_once() -> None:
     assert log == ["ran"]
 
 
+def test_start_of_one_that_waits_for_its_turn_does_not_wake_it_twice() -> None:
+    log: list[str] = []
+    again: WaitQueue = WaitQueue()
+
+    def waits() -> None:
+        log.append("runs")
+        again.wait()
+        log.append("woken")
+
+    task, other = Task(waits), Task(log.append, "other")
+    task.start()
+    other.start()
+    last = spawn(log.append, "last")
+    for each in (task, other, last):
+        each.start()
+        each.start_later(0)
+    joinall([other, last])
+    sleep(0.001)
+    assert log == ["runs", "other", "last"]
+    again.wake_all()
+    task.join()
+    assert log == ["runs", "other", "last", "woken"]
+
+
+@pytest.mark.parametrize("timeout", ["soon", float("nan")])
+def test_a_timeout_that_is_no_number_is_refused_and_leaves_nothing_behind(timeout: Any) -> None:
+    log: list[str] = []
+    task, queue = spawn(sleep, 0.001), WaitQueue()
+    for wait in (task.join, task.result, queue.wait, lambda seconds: joinall([task], seconds)):
+        with pytest.raises((TypeError, ValueError)):
+            wait(timeout)
+    with pytest.raises((TypeError, ValueError)):
+        sleep(timeout)
+    with pytest.raises((TypeError, ValueError)):
+        pycoro.get_loop().call_later(timeout, log.append, "never")
+    with pytest.raises((TypeError, ValueError)):
+        Task(log.append, "never").start_later(timeout)
+    assert len(queue) == 0
+    assert queue.wait(0.005) is False  # not woken by the end of the task
+    assert task.ready()
+    assert log == []
+
+
+def test_a_task_of_another_thread_is_refused() -> None:
+    tasks: list[Task] = []
+    made, done = threading.Event(), threading.Event()
+    ends: list[bool] = []
+
+    def run() -> None:
+        tasks.extend([spawn(sleep, 0), Task(sleep)])
+        made.set()
+        done.wait(10)
+        ends.append(tasks[0].join())
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    made.wait(10)
+    try:
+        for use in (
+            tasks[0].join,
+            tasks[0].get,
+            tasks[0].kill,
+            lambda: tasks[0].link(print),
+            lambda: joinall(tasks[:1], timeout=1),
+            tasks[1].start,
+        ):
+            with pytest.raises(pycoro.CoroutineError, match="another thread's loop"):
+                use()
+    finally:
+        done.set()
+        thread.join(10)
+    assert ends == [True]
+
+
 def test_what_is_not_callable_is_refused() -> None:
     with pytest.raises(TypeError, match="must be callable, not int"):
         spawn(5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be callable, not str"):
+        spawn(sleep).link("x")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a Task was expected, not int"):
+        joinall([5])  # type: ignore[list-item]
     with pytest.raises(ValueError, match="non-negative"):
         sleep(-1)
 
@@ -119,7 +197,7 @@ def test_a_task_sees_a_copy_of_its_maker_s_context() -> None:
 
 def test_states_of_a_task() -> None:
     task = spawn(sleep, 0.001)
-    assert (task.started, task.ready(), bool(task), task.value) == (False, False, False, None)
+    assert (task.started, task.ready(), bool(task), task.value) == (False, False, True, None)
     sleep(0)
     assert (task.started, task.ready(), bool(task)) == (True, False, True)
     task.join()
@@ -361,6 +439,51 @@ def test_joinall_raises_the_first_error(capsys: pytest.CaptureFixture[str]) -> N
     with pytest.raises(ValueError, match="first"):
         joinall(tasks, raise_error=True)
     assert capsys.readouterr().err.count("ValueError: first") == 1
+
+
+def test_joinall_does_not_wait_for_the_others_once_one_has_failed(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    forever = spawn(sleep, 1000)
+    failed = spawn(fails, ValueError("early"))
+    for _ in range(2):  # while it fails, and afterwards
+        with pytest.raises(ValueError, match="early"):
+            joinall([forever, failed], raise_error=True)
+    forever.kill()
+    assert capsys.readouterr().err.count("ValueError: early") == 1
+
+
+def test_a_task_among_those_that_it_joins_or_kills() -> None:
+    log: list[str] = []
+
+    def waits() -> None:
+        try:
+            sleep(1000)
+        finally:
+            log.append("other ends")
+
+    def kills() -> None:
+        with pytest.raises(RuntimeError, match="its own end"):
+            joinall([other, getcurrent()], timeout=1)  # type: ignore[list-item]
+        try:
+            killall([getcurrent(), other])  # type: ignore[list-item]
+        finally:
+            log.append("killer ends")
+
+    other = spawn(waits)
+    killer = spawn(kills)
+    joinall([other, killer])
+    assert log == ["killer ends", "other ends"]
+    assert isinstance(killer.value, CoroutineExit)
+
+
+def test_links_have_run_when_join_returns() -> None:
+    log: list[str] = []
+    task = spawn(sleep, 0)
+    task.link(lambda task: log.append("link"))
+    task.join()
+    log.append("joined")
+    assert log == ["link", "joined"]
 
 
 def test_killall_of_many() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pycoro import Timeout, sleep, socket, spawn, with_timeout
+from pycoro import Timeout, get_loop, sleep, socket, spawn, with_timeout
 from pycoro.waiting import WaitQueue
 
 
@@ -97,3 +97,16 @@ def test_with_timeout() -> None:
     assert with_timeout(0.001, sleep, 10, timeout_value="late") == "late"
     with pytest.raises(Timeout):
         with_timeout(0.001, sleep, 10)
+
+
+def test_one_that_outlives_its_task_harms_nobody() -> None:
+    task = spawn(lambda: Timeout(0.001).start())
+    task.join()
+    sleep(0.005)
+    assert get_loop().errors == {}
+
+
+def test_what_can_be_raised_and_how_it_reads() -> None:
+    with pytest.raises(TypeError, match="deriving from BaseException"):
+        Timeout(1, 5)  # type: ignore[arg-type]
+    assert [str(Timeout(seconds)) for seconds in (None, 1, 0.5)] == ["", "1 second", "0.5 seconds"]
