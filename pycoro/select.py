@@ -67,6 +67,8 @@ class poll:  # noqa: N801 - the stdlib's name
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
         """(descriptor, events) pairs. `timeout`: milliseconds; negative or None: no limit."""
+        if timeout is not None and timeout != timeout:
+            raise ValueError("timeout must be a number of milliseconds, not NaN")
         deadline = None
         if timeout is not None and timeout >= 0:
             deadline = monotonic() + timeout / 1000
@@ -104,7 +106,7 @@ def select(
             timeout = timeout + 0.0
         except TypeError:
             raise TypeError("timeout must be a float or None") from None
-        if timeout < 0:
+        if not timeout >= 0:  # NaN is neither
             raise ValueError("timeout must be non-negative")
     wanted = [
         [(_number_of(fd), fd) for fd in fds] for fds in (list(rlist), list(wlist), list(xlist))

@@ -43,7 +43,9 @@ _get_family = _raw.family.__get__
 _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
+_LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
 STREAK = 128  # calls that did not wait, before a task lets the others run
+_SENDFILE_MOST = 2**30  # bytes in one call
 _INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
 
 
@@ -110,8 +112,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             if isinstance(value, (str, bytes, bytearray)):
                 raise TypeError(f"timeout must be a number of seconds or None, not {value!r}")
             value = float(value)
-            if value < 0.0:
-                raise ValueError("Timeout value out of range")
+            if not value >= 0.0:  # NaN is neither
+                raise ValueError(f"Timeout value out of range: {value}")
+            if value > _LONGEST:
+                raise OverflowError(f"Timeout value out of range: {value}")
         self._timeout = value
 
     def gettimeout(self) -> float | None:
@@ -231,7 +235,26 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._timeout == 0.0:
             raise ValueError("non-blocking sockets are not supported")
-        return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+        self._check_sendfile_params(file, offset, count)  # type: ignore[attr-defined]
+        sent = 0
+        try:
+            number = file.fileno()
+            while count is None or sent < count:
+                size = _SENDFILE_MOST if count is None else min(count - sent, _SENDFILE_MOST)
+                more = self._retry_write(_sendfile, number, offset + sent, size)
+                if not more:
+                    break
+                sent += more
+        except TimeoutError:
+            raise
+        except (AttributeError, OSError):  # no file of the kernel's, or none that can be sent so
+            if sent:
+                raise
+            return self._sendfile_use_send(file, offset, count)  # type: ignore[attr-defined,no-any-return]
+        finally:
+            if sent:
+                file.seek(offset + sent)
+        return sent
 
     # ---- connections ----
 
@@ -268,10 +291,11 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
                 sleep(0.005)
                 error = _raw.connect_ex(self, address)
             return error
-        watch = self._find_watch()
-        if not wait_on(watch, WRITE, self._timeout):
-            raise TimeoutError("timed out")
-        return self.getsockopt(_stdlib.SOL_SOCKET, _stdlib.SO_ERROR)
+        deadline = self._deadline()
+        while error in (errno.EINPROGRESS, errno.EALREADY):
+            self._wait(WRITE, deadline)
+            error = _raw.connect_ex(self, address)  # tells of the end, and that it is no edge's
+        return 0 if error == errno.EISCONN else error
 
     # ---- the end ----
 
@@ -301,6 +325,10 @@ SocketType = socket
 
 
 # ---- the module's other names ----
+
+
+def _sendfile(sock: socket, number: int, offset: int, size: int) -> int:
+    return os.sendfile(sock.fileno(), number, offset, size)
 
 
 def _resolve(sock: socket, address: tuple[Any, ...]) -> tuple[Any, ...]:

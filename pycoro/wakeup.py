@@ -21,6 +21,11 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+def _is_main_thread() -> bool:
+    # By number: current_thread() would make an object for a thread that threading does not know.
+    return threading.get_ident() == threading.main_thread().ident
+
+
 class Wakeup:
     """`fd` becomes readable after wake(), until drain(). wake() is safe in any thread and in
     signal handlers."""
@@ -35,7 +40,7 @@ class Wakeup:
         self._writer.setblocking(False)
         self.fd: int = self._reader.fileno()
         self._watches_signals = False
-        if threading.current_thread() is threading.main_thread():
+        if _is_main_thread():
             self._watch_signals()
 
     def _watch_signals(self) -> None:
@@ -90,16 +95,13 @@ def defer_interrupt(function: F) -> F:
 
 def on_interrupt(interrupt: Callable[[], object], is_loop: Callable[[], bool]) -> None:
     """Ctrl-C calls `interrupt` where is_loop() or a careful function is running, and raises
-    KeyboardInterrupt there elsewhere. Main thread only; a handler of somebody's own stays."""
-    if threading.current_thread() is not threading.main_thread():
+    KeyboardInterrupt there elsewhere, also in a callback of the loop. Main thread only; a handler
+    of somebody's own stays."""
+    if not _is_main_thread():
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
-        careful = is_loop()
-        while not careful and frame is not None and _is_own(frame):
-            careful = frame.f_code in _careful
-            frame = frame.f_back
-        if not careful:
+        if _may_be_cut(frame) and (not is_loop() or _is_in_callback(frame)):
             raise KeyboardInterrupt
         interrupt()
 
@@ -108,6 +110,30 @@ def on_interrupt(interrupt: Callable[[], object], is_loop: Callable[[], bool]) -
             signal.signal(signal.SIGINT, handle)
     except ValueError:  # not the interpreter's own main thread
         pass
+
+
+def _may_be_cut(frame: FrameType | None) -> bool:
+    """Is it no careful function, and called by none?"""
+    while frame is not None and _is_own(frame):
+        if frame.f_code in _careful:
+            return False
+        frame = frame.f_back
+    return True
+
+
+# What the loop calls callbacks by; whoever calls these stands whatever they raise.
+_DOORS = ("Handle.run", "Timer.run")
+
+
+def _is_in_callback(frame: FrameType | None) -> bool:
+    """Is this a callback that is not our own, or called by one?"""
+    is_own = True
+    while frame is not None:
+        if not is_own and frame.f_code.co_qualname in _DOORS and _is_own(frame):
+            return True
+        is_own = _is_own(frame)
+        frame = frame.f_back
+    return False
 
 
 def _is_own(frame: FrameType) -> bool:

@@ -373,6 +373,29 @@ def test_ctrl_c_in_a_busy_task_ends_the_task_and_then_the_program() -> None:
     assert err.count("Traceback") == 1
 
 
+def test_ctrl_c_in_a_busy_callback_ends_the_callback_and_then_the_program() -> None:
+    status, lines, err = interrupted(
+        """
+        import pycoro
+        def busy():
+            try:
+                print("ready")
+                while True:
+                    pass
+            finally:
+                print("callback ends")
+        pycoro.get_loop().call_soon(busy)
+        try:
+            pycoro.sleep(60)
+        except KeyboardInterrupt:
+            print("main is told")
+        pycoro.sleep(0.001)
+        print("the loop goes on")
+        """
+    )
+    assert (status, lines) == (0, ["callback ends", "main is told", "the loop goes on"]), err
+
+
 def test_ctrl_c_among_switching_tasks_loses_none_of_them() -> None:
     status, lines, err = interrupted(
         """

@@ -114,3 +114,12 @@ def test_names_of_the_module() -> None:
     assert select.error is OSError
     with pytest.raises(AttributeError, match="would block all tasks"):
         select.epoll
+
+
+def test_a_timeout_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="non-negative"):
+        select.select([], [], [], float("nan"))
+    with pytest.raises(ValueError, match="not NaN"):
+        select.poll().poll(float("nan"))
+    with pytest.raises(TypeError, match="float or None"):
+        select.select([], [], [], "1")  # type: ignore[arg-type]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket as stdlib
 import threading
@@ -215,7 +216,39 @@ def test_sendfile(pair: tuple[socket.socket, socket.socket], tmp_path: Path) -> 
     assert received == path.read_bytes()[1000:2_001_000]
 
 
+def test_sendfile_leaves_the_file_where_the_stdlib_s_does(
+    unix_pair: tuple[socket.socket, socket.socket], tmp_path: Path
+) -> None:
+    one, other = unix_pair
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    with path.open("rb") as file:
+        assert (one.sendfile(file, 2, 5), file.tell(), other.recv(20)) == (5, 7, b"23456")
+        assert (one.sendfile(file), file.tell(), other.recv(20)) == (10, 10, b"0123456789")
+        assert (one.sendfile(file, 10), file.tell()) == (0, 10)
+    assert (one.sendfile(io.BytesIO(b"memory"), 3), other.recv(20)) == (3, b"ory")
+    one.settimeout(0.001)
+    with path.open("rb") as file, pytest.raises(TimeoutError):
+        while True:
+            one.sendfile(file)
+
+
 # ---- timeouts ----
+
+
+def test_a_timeout_that_is_no_time_is_refused(pair: tuple[socket.socket, socket.socket]) -> None:
+    one, _ = pair
+    one.settimeout(3)
+    for value, error in (
+        (float("nan"), ValueError),
+        (-1, ValueError),
+        (float("inf"), OverflowError),
+        ("1", TypeError),
+        ([], TypeError),
+    ):
+        with pytest.raises(error):
+            one.settimeout(value)
+    assert one.gettimeout() == 3
 
 
 def test_timeouts_are_the_stdlib_s(pair: tuple[socket.socket, socket.socket]) -> None:
@@ -368,6 +401,20 @@ def test_connect_and_connect_ex() -> None:
         five.setblocking(False)
         with socket.create_server(("127.0.0.1", 0)) as listener:
             assert five.connect_ex(listener.getsockname()) == errno.EINPROGRESS
+
+
+def test_a_socket_that_was_refused_may_connect_again() -> None:
+    with socket.socket() as one:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            address = listener.getsockname()
+        socket.wait_write(one)  # its end is reported, that of no connection
+        with pytest.raises(ConnectionRefusedError):
+            one.connect(address)
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            one.connect(listener.getsockname())
+            assert one.getpeername() == listener.getsockname()
+            with pytest.raises(OSError, match="already connected"):
+                one.connect(listener.getsockname())
 
 
 def test_connect_times_out() -> None:
