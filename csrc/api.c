@@ -1,56 +1,50 @@
-/* See api.h: Python objects around coro.h. What is policy (whom to go on with, which exception)
-   is asked of Python by way of the three hooks. */
+/* Switching, for Python: parcels, and the life of a coroutine from start to end. See api.h; threads
+   are in api_threads.c. What is policy (whom to go on with, which exception) is asked of Python by
+   way of the hooks. */
 #include <Python.h>
 
 #include "api.h"
-#include "coro.h"
-#include "guard.h"
+#include "api_internal.h"
 #include "object.h"
-
-#include <stdio.h>
 
 /* Set once at import; the GIL guards them. */
 static PyObject *finish_hook, *refuse_hook, *called_hook, *empty_tuple;
+static size_t default_stack_size;
 
-static uintptr_t refuse(int code)
+int pc_api_init(PyObject *finish, PyObject *refuse, PyObject *called)
+{
+    if (!(empty_tuple = PyTuple_New(0)))
+        return -1;
+    finish_hook = Py_NewRef(finish);
+    refuse_hook = Py_NewRef(refuse);
+    called_hook = Py_NewRef(called);
+    default_stack_size = PC_PY_STACK_SIZE;
+    return 0;
+}
+
+void pc_api_refuse(int code)
 {
     PyObject *none = PyObject_CallFunction(refuse_hook, "i", code);
     if (none) {
         Py_DECREF(none);
         PyErr_SetString(PyExc_SystemError, "pycoro: a refusal raised no exception");
     }
-    return 0;
 }
 
-static uintptr_t new_reference(void *object)
-{
-    return (uintptr_t)Py_NewRef(object ? (PyObject *)object : Py_None);
-}
-
-/* The calling thread's, if it has begun under this very thread state. */
-static struct pc_thread *here(void)
+struct pc_thread *pc_api_here(void)
 {
     struct pc_thread *thread = pc_thread_here;
     return thread && thread->owner == pc_py_thread() ? thread : NULL;
 }
 
-static struct pc_coro *of_handle(intptr_t handle)
+intptr_t pc_stack_size_default(void)
 {
-    return (struct pc_coro *)handle;
+    return (intptr_t)default_stack_size;
 }
 
-/* ---- delivery ---- */
-
-/* Unpacks (handle, value) or a handle; both stay the parcel's. 0, or -1 with an exception. */
-static int unpack(PyObject *parcel, intptr_t *handle, PyObject **value)
+void pc_stack_set_default(intptr_t size)
 {
-    *value = empty_tuple;
-    if (PyTuple_CheckExact(parcel) && PyTuple_GET_SIZE(parcel) == 2) {
-        *value = PyTuple_GET_ITEM(parcel, 1);
-        parcel = PyTuple_GET_ITEM(parcel, 0);
-    }
-    *handle = (intptr_t)PyLong_AsSsize_t(parcel);
-    return *handle == -1 && PyErr_Occurred() ? -1 : 0;
+    default_stack_size = (size_t)size;
 }
 
 /* Takes over a reference to an exception instance, and raises it as it is. */
@@ -78,119 +72,7 @@ static PyObject *fetch_instance(void)
     return value;
 }
 
-static PyObject *receive(struct pc_thread *thread)
-{
-    PyObject *value = thread->carried;
-    thread->carried = NULL;
-    if (!thread->carried_throw)
-        return value;
-    raise_instance(value);
-    return NULL;
-}
-
-/* May this thread, under this thread state, switch to it? */
-static int is_open(const struct pc_coro *coro)
-{
-    return coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread());
-}
-
-static uintptr_t refuse_closed(const struct pc_coro *coro)
-{
-    int lives = coro && coro->thread && coro->thread->owner && coro->state != PC_CORO_DEAD;
-    return refuse(lives ? PC_REFUSED_OTHER_THREAD : PC_REFUSED_DEAD);
-}
-
-static uintptr_t deliver(PyObject *parcel, int throwing)
-{
-    intptr_t handle;
-    PyObject *value;
-    if (unpack(parcel, &handle, &value) != 0)
-        return 0;
-    struct pc_coro *to = of_handle(handle);
-    if (!to || !is_open(to))
-        return refuse_closed(to);
-    struct pc_thread *thread = to->thread;
-    if (thread->calls) {
-        thread->calls = 0;
-        PyObject *none = PyObject_CallNoArgs(called_hook);
-        if (!none) { /* Ctrl-C, say, as it might have come before the switch */
-            thread->calls = 1;
-            return 0;
-        }
-        Py_DECREF(none);
-        if (!is_open(to)) /* the hook may have ended it */
-            return refuse_closed(to);
-    }
-    thread->carried = Py_NewRef(value);
-    thread->carried_throw = throwing;
-    pc_coro_switch(thread, to);
-    return (uintptr_t)receive(thread);
-}
-
-uintptr_t pc_switch(uintptr_t parcel)
-{
-    return deliver((PyObject *)parcel, 0);
-}
-
-uintptr_t pc_throw(uintptr_t parcel)
-{
-    return deliver((PyObject *)parcel, 1);
-}
-
-/* ---- the life of a coroutine ---- */
-
-/* Asks Python who gets the value, which is taken over; `value` becomes what to deliver. */
-static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *failed)
-{
-    PyObject *object = Py_NewRef(me->object ? (PyObject *)me->object : Py_None), *answered;
-    PyObject *arguments[] = {object, *value, *failed ? Py_True : Py_False};
-    PyObject *answer = PyObject_Vectorcall(finish_hook, arguments, 3, NULL);
-    Py_DECREF(object);
-    Py_DECREF(*value);
-    intptr_t handle = 0;
-    if (!answer || unpack(answer, &handle, &answered) != 0) {
-        Py_XDECREF(answer); /* a signal's exception, say: it is as good as the coroutine's own */
-        *value = fetch_instance();
-        *failed = 1;
-        return NULL;
-    }
-    *value = Py_NewRef(answered);
-    Py_DECREF(answer);
-    *failed = handle < 0;
-    return of_handle(handle < 0 ? -handle : handle);
-}
-
-static struct pc_coro *body(struct pc_coro *me)
-{
-    struct pc_thread *thread = me->thread;
-    PyObject *run = me->run, *result = NULL, *arguments = receive(thread);
-    if (arguments && PyTuple_Check(arguments))
-        result = PyObject_CallObject(run, arguments);
-    else if (arguments)
-        PyErr_SetString(PyExc_SystemError, "pycoro: a coroutine began without a tuple");
-    Py_XDECREF(arguments);
-    int failed = !result;
-    PyObject *value = failed ? fetch_instance() : result;
-    me->run = NULL;
-    Py_DECREF(run);
-    pc_py_release(thread->owner);
-    struct pc_coro *heir = me->object && !failed ? pc_object_parent(me->object) : NULL;
-    for (int tries = 0; !heir || heir == me || !is_open(heir);) {
-        heir = ask_for_heir(me, &value, &failed);
-        /* The hook may have made a context, and letting go of that may end the heir. */
-        pc_py_release(thread->owner);
-        if (++tries > 10)
-            heir = &thread->main;
-    }
-    if (me->object) /* only now: until here it could still be switched away from, and to */
-        pc_object_set_handle(me->object, NULL);
-    PyObject *label = me->label;
-    me->label = me->object = NULL;
-    Py_XDECREF(label);
-    thread->carried = value;
-    thread->carried_throw = failed;
-    return heir;
-}
+/* ---- start ---- */
 
 static int reason_of(enum pc_stack_error error)
 {
@@ -204,133 +86,248 @@ static int reason_of(enum pc_stack_error error)
     }
 }
 
-intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t label,
-                    uintptr_t context, intptr_t stack_size)
+static struct pc_coro *body(struct pc_coro *me);
+
+/* The name of what it runs, where it has none of its own: a new reference. */
+static PyObject *find_name(PyObject *object, PyObject *run)
 {
-    struct pc_thread *thread = here();
-    if (!thread || &thread->main != of_handle(main))
-        return (intptr_t)refuse(main ? PC_REFUSED_OTHER_THREAD : PC_REFUSED_DEAD);
+    PyObject *name = pc_object_get(object, PC_NAME);
+    if (name != Py_None)
+        return Py_NewRef(name);
+    name = PyObject_GetAttrString(run, "__qualname__");
+    if (!name && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+        PyErr_Clear(); /* functools.partial, an object with __call__ */
+        name = PyObject_GetAttrString((PyObject *)Py_TYPE(run), "__qualname__");
+    }
+    return name;
+}
+
+/* Gives it a stack. NULL with an exception, and nothing changed. */
+static struct pc_coro *prepare(PyObject *object)
+{
+    struct pc_thread *thread = pc_api_here();
+    PyObject *run = pc_object_get(object, PC_RUN), *label;
+    if (run == Py_None) {
+        pc_api_refuse(PC_REFUSED_DEAD);
+        return NULL;
+    }
+    if (!thread || pc_object_get(object, PC_THREAD) !=
+                       pc_object_get(thread->main.object, PC_THREAD)) {
+        pc_api_refuse(PC_REFUSED_OTHER_THREAD);
+        return NULL;
+    }
+    size_t size = default_stack_size;
+    PyObject *bytes = pc_object_get(object, PC_STACK_BYTES);
+    if (bytes != Py_None && (size = PyLong_AsSize_t(bytes)) == (size_t)-1 && PyErr_Occurred())
+        return NULL;
+    Py_INCREF(run);
+    if (!(label = find_name(object, run)))
+        goto no_name;
+    /* Asking for the name may have run code, and that may have started it. */
+    struct pc_coro *coro = pc_object_coro(object);
+    if (coro || pc_object_get(object, PC_RUN) != run) {
+        Py_DECREF(label);
+        Py_DECREF(run);
+        if (!coro)
+            pc_api_refuse(PC_REFUSED_DEAD);
+        return coro;
+    }
     enum pc_stack_error error;
-    struct pc_coro *coro = pc_coro_create(thread, (size_t)stack_size, body, &error);
+    if (!(coro = pc_coro_create(thread, size, body, &error))) {
+        pc_api_refuse(reason_of(error));
+        goto no_stack;
+    }
+    if (pc_object_bind(object, coro) != 0)
+        goto no_handle;
+    coro->run = run;
+    coro->label = label;
+    PyObject *context = pc_object_get(object, PC_CONTEXT);
+    if (context != Py_None)
+        pc_py_set_context(&coro->py, Py_NewRef(context));
+    /* The coroutine has references to all of these: no setting runs code. */
+    pc_object_set(object, PC_NAME, Py_NewRef(label));
+    pc_object_set(object, PC_CONTEXT, Py_NewRef(Py_None));
+    pc_object_set(object, PC_RUN, Py_NewRef(Py_None));
+    return coro;
+
+no_handle:
+    pc_coro_discard(coro);
+no_stack:
+    Py_DECREF(label);
+no_name:
+    Py_DECREF(run);
+    return NULL;
+}
+
+uintptr_t pc_prepare(uintptr_t object)
+{
+    PyObject *coroutine = (PyObject *)object;
+    if (pc_object_check(coroutine) != 0 ||
+        (!pc_object_coro(coroutine) && !prepare(coroutine)))
+        return 0;
+    return (uintptr_t)Py_NewRef(Py_None);
+}
+
+/* ---- delivery ---- */
+
+enum delivery { VALUE, VALUES, THROW };
+
+static PyObject *receive(struct pc_thread *thread)
+{
+    PyObject *value = thread->carried;
+    thread->carried = NULL;
+    if (!thread->carried_throw)
+        return value;
+    raise_instance(value);
+    return NULL;
+}
+
+/* The coroutine to go on in, given a stack if need be; NULL with an exception. */
+static struct pc_coro *open_up(PyObject *object)
+{
+    struct pc_coro *coro = pc_object_coro(object);
     if (!coro)
-        return (intptr_t)refuse(reason_of(error));
-    if (pc_object_set_handle((void *)object, coro) != 0) {
-        pc_coro_discard(coro);
-        return 0;
-    }
-    coro->object = (void *)object;
-    coro->run = Py_NewRef((PyObject *)run);
-    coro->label = Py_NewRef((PyObject *)label);
-    if ((PyObject *)context != Py_None)
-        pc_py_set_context(&coro->py, Py_NewRef((PyObject *)context));
-    return (intptr_t)coro;
+        return prepare(object);
+    if (coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread()))
+        return coro;
+    pc_api_refuse(coro->thread && coro->state != PC_CORO_DEAD ? PC_REFUSED_OTHER_THREAD
+                                                              : PC_REFUSED_DEAD);
+    return NULL;
 }
 
-void pc_abandon(intptr_t coroutine)
+/* What is to arrive there, a new reference; `value` NULL stands for none. */
+static PyObject *wrap(const struct pc_coro *to, PyObject *value, enum delivery how)
 {
-    struct pc_coro *coro = of_handle(coroutine);
-    if (!coro || coro->state != PC_CORO_SUSPENDED || !coro->stack)
-        return;
-    if (coro->object)
-        pc_object_set_handle(coro->object, NULL);
-    pc_coro_abandon(coro);
+    int begins = to->run != NULL;
+    if (!value)
+        value = empty_tuple;
+    else if (how == VALUE && begins)
+        return PyTuple_Pack(1, value);
+    else if (how == VALUES && !begins && PyTuple_GET_SIZE(value) == 1)
+        value = PyTuple_GET_ITEM(value, 0);
+    return Py_NewRef(value);
 }
 
-/* ---- threads ---- */
-
-static void name_of(const struct pc_coro *coro, char *text, size_t size)
+/* Something of the thread's wants to be looked after. 0, or -1 with an exception. */
+static int answer_call(struct pc_thread *thread)
 {
-    /* Reads only: no call here may allocate. */
-    PyObject *label = coro->label;
-    size_t at = 0;
-    if (!label || !PyUnicode_Check(label) || PyUnicode_GET_LENGTH(label) == 0)
-        return;
-    text[at++] = '\'';
-    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(label) && at + 2 < size; i++) {
-        Py_UCS4 letter = PyUnicode_READ_CHAR(label, i);
-        text[at++] = letter >= ' ' && letter < 127 ? (char)letter : '?';
-    }
-    text[at++] = '\'';
-    text[at] = 0;
-}
-
-uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refusing, uintptr_t called,
-                  uintptr_t dropped)
-{
-    if (finish_hook || PyInterpreterState_Get() != PyInterpreterState_Main()) {
-        PyErr_SetString(PyExc_ImportError,
-                        "pycoro cannot be imported twice in a process, nor in a subinterpreter");
-        return 0;
-    }
-    if (pc_object_init(type, called, dropped) != 0 || !(empty_tuple = PyTuple_New(0)))
-        return 0;
-    if (pc_guard_install(name_of) != 0)
-        return (uintptr_t)PyErr_SetFromErrno(PyExc_OSError);
-    finish_hook = Py_NewRef((PyObject *)finish);
-    refuse_hook = Py_NewRef((PyObject *)refusing);
-    called_hook = Py_NewRef((PyObject *)called);
-    return new_reference(NULL);
-}
-
-intptr_t pc_thread_begin(uintptr_t main)
-{
-    /* An older one of this thread belonged to a thread state that is gone. */
-    if (pc_thread_here)
-        pc_thread_here->owner = NULL;
-    struct pc_thread *thread = pc_thread_enter(pc_py_thread());
-    if (!thread || pc_guard_install(name_of) != 0)
-        return (intptr_t)refuse(PC_REFUSED_NO_MEMORY);
-    thread->main.object = (void *)main;
-    if (pc_object_set_handle((void *)main, &thread->main) != 0) {
-        pc_thread_leave(thread);
-        return 0;
-    }
-    return (intptr_t)&thread->main;
-}
-
-void pc_thread_end(intptr_t main)
-{
-    struct pc_coro *coro = of_handle(main);
-    pc_object_set_handle(coro->object, NULL);
-    pc_thread_leave(coro->thread);
-}
-
-void pc_thread_call(intptr_t coroutine)
-{
-    struct pc_thread *thread = coroutine ? of_handle(coroutine)->thread : NULL;
-    if (thread)
+    thread->calls = 0;
+    PyObject *none = PyObject_CallNoArgs(called_hook);
+    if (!none) { /* Ctrl-C, say, as it might have come before the switch */
         thread->calls = 1;
+        return -1;
+    }
+    Py_DECREF(none);
+    return 0;
 }
 
-static intptr_t find_suspended(int orphan)
+static uintptr_t deliver(PyObject *parcel, enum delivery how)
 {
-    struct pc_thread *thread = here();
-    if (!thread)
+    PyObject *object = parcel, *value = NULL;
+    if (PyTuple_CheckExact(parcel) && PyTuple_GET_SIZE(parcel) == 2) {
+        object = PyTuple_GET_ITEM(parcel, 0);
+        value = PyTuple_GET_ITEM(parcel, 1);
+    }
+    if (pc_object_check(object) != 0)
         return 0;
-    struct pc_coro *coro = thread->main.next;
-    while (coro != &thread->main &&
-           (coro->state != PC_CORO_SUSPENDED || (orphan && coro->object)))
-        coro = coro->next;
-    return coro == &thread->main ? 0 : (intptr_t)coro;
+    if (how != VALUE && (!value || (how == VALUES && !PyTuple_CheckExact(value)))) {
+        PyErr_SetString(PyExc_TypeError, "pycoro: (coroutine, values) is needed");
+        return 0;
+    }
+    if (pc_thread_here && pc_thread_here->calls && pc_api_here() && answer_call(pc_thread_here))
+        return 0;
+    struct pc_coro *to = open_up(object);
+    if (!to)
+        return 0;
+    PyObject *carried = wrap(to, value, how);
+    if (!carried)
+        return 0;
+    struct pc_thread *thread = to->thread;
+    thread->carried = carried;
+    thread->carried_throw = how == THROW;
+    pc_coro_switch(thread, to);
+    return (uintptr_t)receive(thread);
 }
 
-intptr_t pc_thread_remaining(void)
+uintptr_t pc_switch(uintptr_t parcel)
 {
-    return find_suspended(0);
+    return deliver((PyObject *)parcel, VALUE);
 }
 
-intptr_t pc_thread_orphan(void)
+uintptr_t pc_switch_values(uintptr_t parcel)
 {
-    return find_suspended(1);
+    return deliver((PyObject *)parcel, VALUES);
 }
 
-uintptr_t pc_current(void)
+uintptr_t pc_throw(uintptr_t parcel)
 {
-    struct pc_thread *thread = here();
-    return new_reference(thread ? thread->current->object : NULL);
+    return deliver((PyObject *)parcel, THROW);
 }
 
-uintptr_t pc_enlist(uintptr_t object)
+/* ---- the end ---- */
+
+/* Asks Python who gets the value, which is taken over; `value` becomes what is to arrive there.
+   NULL: nobody yet, for there was an exception, which is the value now. */
+static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *failed)
 {
-    return pc_object_check_fresh((void *)object) == 0 ? pc_current() : 0;
+    struct pc_coro *heir = NULL;
+    PyObject *object = Py_NewRef(me->object ? (PyObject *)me->object : Py_None);
+    PyObject *arguments[] = {object, *value, *failed ? Py_True : Py_False};
+    PyObject *answer = PyObject_Vectorcall(finish_hook, arguments, 3, NULL);
+    PyObject *target, *result, *carried;
+    Py_DECREF(object);
+    Py_DECREF(*value);
+    if (answer && PyArg_ParseTuple(answer, "OOp", &target, &result, failed) &&
+        pc_object_check(target) == 0 && (heir = open_up(target))) {
+        if ((carried = wrap(heir, result, *failed ? THROW : VALUE)))
+            *value = carried;
+        else
+            heir = NULL;
+    }
+    Py_XDECREF(answer);
+    if (!heir) { /* a signal's exception, say: it is as good as the coroutine's own */
+        *value = fetch_instance();
+        *failed = 1;
+    }
+    return heir;
+}
+
+/* The parent, where it is alive and waits for a result; then there is nothing to ask. */
+static struct pc_coro *living_parent(const struct pc_coro *me)
+{
+    PyObject *parent = me->object ? pc_object_get(me->object, PC_PARENT) : Py_None;
+    struct pc_coro *coro = parent != Py_None ? pc_object_coro(parent) : NULL;
+    return coro && !coro->run && coro->thread == me->thread ? coro : NULL;
+}
+
+static struct pc_coro *body(struct pc_coro *me)
+{
+    struct pc_thread *thread = me->thread;
+    PyObject *run = me->run, *result = NULL;
+    me->run = NULL; /* it has begun: what is delivered from now on is no arguments */
+    PyObject *arguments = receive(thread);
+    if (arguments)
+        result = PyObject_CallObject(run, arguments);
+    Py_XDECREF(arguments);
+    int failed = !result;
+    PyObject *value = failed ? fetch_instance() : result;
+    Py_DECREF(run);
+    pc_py_release(thread->owner);
+    struct pc_coro *heir = failed ? NULL : living_parent(me);
+    for (int tries = 0; !heir || heir == me || !pc_coro_is_open(heir, thread->owner);) {
+        heir = ask_for_heir(me, &value, &failed);
+        /* The hook may have made a context, and letting go of that may end the heir. */
+        pc_py_release(thread->owner);
+        if (++tries > 10)
+            heir = &thread->main;
+    }
+    /* Only now: until here it could still be switched away from, and to. */
+    pc_object_unbind(me);
+    PyObject *label = me->label, *kept = me->kept;
+    me->label = me->kept = NULL;
+    Py_XDECREF(label);
+    Py_XDECREF(kept);
+    thread->carried = value;
+    thread->carried_throw = failed;
+    return heir;
 }

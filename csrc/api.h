@@ -1,24 +1,26 @@
-/* What Python sees of the C library: read by cffi and by api.c, so declarations only.
+/* What Python sees of the C library: read by cffi and by the C files, so declarations only.
  *
  * A Python object crosses as uintptr_t: cffi has no type for it, so build_ffi.py makes its
  * generated wrappers pass the object's address through unchanged, and take a uintptr_t result as
  * a new reference, or as NULL with an exception set. Arguments are borrowed. A coroutine crosses
- * as intptr_t, a handle, never 0 for one that is alive.
+ * as its object, an instance of Coroutine; TypeError where it is something else.
  *
  * All of these are called with the GIL held, and keep it: a switch changes the interpreter's
  * state, and no other thread may look in between.
  */
 
-/* Once, at import, in the main interpreter; NULL with an exception elsewhere. `type` is Coroutine.
-   Of its slots this library reads _parent, uses _context of living ones, and alone writes _handle:
-   None where there is no living coroutine.
-   finish(object, value, failed) is called when a coroutine's run has ended, on its stack, unless
-   its result simply goes to its living parent: it gives (handle, value), the handle negative to
-   have the value raised there. refuse(code) raises the exception for a PC_REFUSED_ code. called()
-   is called in a thread that pc_thread_call() was used for. dropped(object) is called when the
-   last reference to a living coroutine has gone: `type` is given a __del__ for that. */
+/* Once, at import, in the main interpreter; ImportError elsewhere. `type` is Coroutine. Of its
+   slots this library alone writes _handle: None where there is no living coroutine. It reads
+   _parent, _name, _stack_size and _thread, and takes what is in _run and _context at the start.
+   `type` is given a __del__. The hooks, which are called with what is in parentheses:
+   finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
+   simply goes to its living parent: gives (object, value, failed), who goes on and with what;
+   refuse(code) raises the exception for a PC_REFUSED_ code;
+   called() in a thread some of whose coroutines want to be looked after, see pc_thread_kept();
+   dropped(object) when the last reference to a suspended coroutine of this thread has gone;
+   shell() gives a blank Coroutine, to stand for one that has lost its object. */
 uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
-                  uintptr_t dropped);
+                  uintptr_t dropped, uintptr_t shell);
 
 enum {
     PC_REFUSED_OTHER_THREAD, /* the coroutine is another thread's */
@@ -28,70 +30,62 @@ enum {
     PC_REFUSED_SIZE,         /* stack size out of bounds */
 };
 
-/* Makes the calling thread fit for coroutines. `main` is the object of its main coroutine,
-   borrowed until pc_thread_end(). Sets and gives the main coroutine's handle, or 0 with an exception. */
-intptr_t pc_thread_begin(uintptr_t main);
+/* Makes the calling thread fit for coroutines, with a blank object for its main one. Keeps a
+   reference to that until pc_thread_end(), which is called when the thread has ended or is about
+   to, and parts from all coroutines of the thread: None. */
+uintptr_t pc_thread_begin(uintptr_t main);
+uintptr_t pc_thread_end(uintptr_t main);
 
-/* The thread of that main coroutine has ended or is about to. */
-void pc_thread_end(intptr_t main);
-
-/* Has the coroutine's thread, if it is still there, call called() at its next switch. */
-void pc_thread_call(intptr_t coroutine);
-
-/* A suspended coroutine of the calling thread, other than main: any one, or one whose object is
-   gone; 0 where there is none. */
-intptr_t pc_thread_remaining(void);
-intptr_t pc_thread_orphan(void);
+/* A suspended coroutine of the calling thread, other than main, or None: any; one whose last
+   reference went while it could not be unwound; one whose object is gone, under a new one. */
+uintptr_t pc_thread_remaining(void);
+uintptr_t pc_thread_kept(void);
+uintptr_t pc_thread_orphan(void);
 
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
-   gives the same to the constructor of `object`, whose handle it sets to None, but raises where
-   that has a living coroutine: a second __init__ would lose it. */
+   gives the same to the constructor of `object`, whose handle it sets to None; RuntimeError where
+   that has a living coroutine. */
 uintptr_t pc_current(void);
 uintptr_t pc_enlist(uintptr_t object);
 
-/* A stack for a coroutine of the calling thread, whose main coroutine must be `main`. The first
-   switch calls run(*args) on it, args being the tuple that is delivered. `object` is borrowed
-   until it ends or is abandoned. `label` is a str that names it in a fatal error. `context` is a
-   contextvars.Context or None. Sets the object's handle, and gives it; 0 with an exception. */
-intptr_t pc_prepare(intptr_t main, uintptr_t object, uintptr_t run, uintptr_t label,
-                    uintptr_t context, intptr_t stack_size);
-
-/* Delivers a parcel and goes on in the coroutine: (handle, value), or a mere handle, with which
-   () arrives. Gives what is delivered when somebody switches back. pc_throw() has the value, an
-   exception instance, raised there. One argument, for cffi makes several slow. */
+/* Delivers a parcel and goes on in its coroutine, which is started if need be. pc_switch(): the
+   parcel is (object, value), or a mere object, with which () arrives. pc_switch_values(): (object,
+   tuple), where one that is started gets all of them as arguments, another the tuple or what is
+   alone in it. pc_throw(): (object, exception instance), which is raised there. Gives what is
+   delivered when somebody switches back. One argument, for cffi makes several slow. */
 uintptr_t pc_switch(uintptr_t parcel);
+uintptr_t pc_switch_values(uintptr_t parcel);
 uintptr_t pc_throw(uintptr_t parcel);
 
-/* `object` stands for the coroutine from now on; sets its handle. 0, or -1 with an exception. */
-int pc_adopt(intptr_t coroutine, uintptr_t object);
+/* Gives one that has not started a stack, so that it can be started without fail: None. */
+uintptr_t pc_prepare(uintptr_t object);
 
-/* The suspended coroutine could not be unwound: it never goes on. */
-void pc_abandon(intptr_t coroutine);
+/* The suspended coroutine could not be unwound: it never goes on. None. */
+uintptr_t pc_abandon(uintptr_t object);
 
-/* Of a suspended one: innermost frame or None. Of any one alive: its context or None. */
-uintptr_t pc_frame(intptr_t coroutine);
-uintptr_t pc_context(intptr_t coroutine);
-int pc_set_context(intptr_t coroutine, uintptr_t context);
+/* True or False: it is the one that its thread runs; it is suspended, or prepared. */
+uintptr_t pc_is_running(uintptr_t object);
+uintptr_t pc_is_suspended(uintptr_t object);
+
+/* Innermost frame of a suspended one, or None; context of one alive, or None. */
+uintptr_t pc_frame(uintptr_t object);
+uintptr_t pc_context(uintptr_t object);
+
+/* (object, context or None): gives True, or False where it is not alive. */
+uintptr_t pc_set_context(uintptr_t parcel);
 
 /* A copy of the running coroutine's context; None if that is as good. */
 uintptr_t pc_copy_context(void);
 
-/* Bytes. The smallest and largest stack, and the default of this interpreter. */
+/* Bytes. The smallest and largest stack; that of coroutines which say nothing, and setting it. */
 intptr_t pc_stack_least(void);
 intptr_t pc_stack_most(void);
-intptr_t pc_stack_default(void);
+intptr_t pc_stack_size_default(void);
+void pc_stack_set_default(intptr_t size);
 
-/* The object that stands for it, or None. */
-uintptr_t pc_object(intptr_t coroutine);
-
-/* Is it the one that its thread runs now? Could it still go on? A handle of one that has ended
-   may meanwhile be another one's. */
-int pc_is_running(intptr_t coroutine);
-int pc_is_suspended(intptr_t coroutine);
-
-/* Of one alive: size of its stack (0: main), and how deep its C stack is right now; -1 running. */
-intptr_t pc_stack_size_of(intptr_t coroutine);
-intptr_t pc_stack_depth(intptr_t coroutine);
+/* Of one alive, else -1: size of its stack (0: main); how deep the C stack of a suspended one is. */
+intptr_t pc_stack_size_of(uintptr_t object);
+intptr_t pc_stack_depth(uintptr_t object);
 
 /* Counts of the whole process. */
 enum {

@@ -42,7 +42,7 @@ PREAMBLE = r"""
 #define PC_TO_int(object) ((int)PyLong_AsLong(object))
 #define PC_FROM_uintptr_t(result) ((PyObject *)(result))
 #define PC_FROM_intptr_t(result) \
-    ((result) == 0 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(result))
+    ((result) <= 0 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(result))
 #define PC_FROM_int(result) ((result) == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(result))
 #define _cffi_to_c_int(object, type) PC_TO_##type(object)
 #define _cffi_from_c_int(result, type) PC_FROM_##type(result)
@@ -74,7 +74,7 @@ def declarations() -> str:
     return re.sub(r"/\*.*?\*/", "", (HERE / "api.h").read_text(), flags=re.DOTALL)
 
 
-SOURCES = ["api.c", "inspect.c", "object.c", "coro.c", "stack.c", "guard.c", "context_ucontext.c"]
+SOURCES = ["api.c", "api_threads.c", "inspect.c", "object.c", "coro.c", "stack.c", "guard.c", "context_ucontext.c"]
 
 ffi = FFI()
 ffi.cdef(declarations())

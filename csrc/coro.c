@@ -99,6 +99,7 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
     coro->stack = stack;
     coro->body = body;
     coro->debt = coro->tripped = 0;
+    coro->object = coro->kept = coro->run = coro->label = NULL;
     coro->previous = thread->main.previous;
     coro->next = &thread->main;
     coro->previous->next = coro->next->previous = coro;
@@ -146,5 +147,4 @@ void pc_coro_abandon(struct pc_coro *coro)
     coro->previous = coro->next = coro;
     coro->state = PC_CORO_DEAD;
     coro->thread = NULL;
-    coro->object = NULL;
 }

@@ -33,7 +33,7 @@ struct pc_coro {
     struct pc_thread *thread; /* NULL once the thread has gone */
     struct pc_stack *stack;   /* NULL: a main coroutine */
     pc_body *body;
-    void *object, *run, *label; /* the owner's, for the body: see api.c */
+    void *object, *kept, *run, *label; /* the owner's: see object.h, api.c */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
     int tripped; /* it ran into the reserve; see guard.h */
     int debt;    /* what pc_py_exhaust() took from its recursion counter then */

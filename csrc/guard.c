@@ -10,14 +10,18 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { HANDLER_STACK = 64 << 10 }; /* SIGSTKSZ is too small where AVX-512 state is saved */
+enum {
+    HANDLER_STACK = 64 << 10, /* SIGSTKSZ is too small where AVX-512 state is saved */
+    PATIENCE = 8,             /* faults in a row at one address that the former handler may see */
+};
 
 /* Written once, under the lock of pc_guard_install()'s caller, before the handler can run. */
 static struct sigaction former;
 static pc_guard_name *name_of;
 
 /* Volatile: set and read by the handler alone, which may interrupt itself. */
-static volatile sig_atomic_t dying;
+static void *volatile last_address;
+static volatile sig_atomic_t repeats;
 
 /* NULL where the thread had one already (faulthandler's, say). */
 static _Thread_local void *handler_stack;
@@ -41,9 +45,30 @@ static void last_words(const struct pc_coro *coro, const struct pc_stack *stack)
     say(text);
 }
 
+/* Not ours, or the end. We stay installed, and call the former handler. It may return without
+   effect, as faulthandler's does once it is disabled: then the instruction faults again and again,
+   and some time is the last. */
+static void hand_over(int number, siginfo_t *info, void *context)
+{
+    repeats = info->si_addr == last_address ? repeats + 1 : 0;
+    last_address = info->si_addr;
+    int again = repeats >= PATIENCE;
+    if (!again && (former.sa_flags & SA_SIGINFO) && former.sa_sigaction) {
+        former.sa_sigaction(number, info, context);
+        return;
+    }
+    if (!again && former.sa_handler != SIG_DFL && former.sa_handler != SIG_IGN) {
+        former.sa_handler(number);
+        return;
+    }
+    struct sigaction give_up = {.sa_handler = SIG_DFL};
+    sigaction(SIGSEGV, &give_up, NULL);
+    if (info->si_code <= 0) /* it was sent (kill), and does not come again by itself */
+        raise(SIGSEGV);
+}
+
 static void on_fault(int number, siginfo_t *info, void *context)
 {
-    (void)number, (void)context;
     struct pc_thread *thread = pc_thread_here;
     struct pc_stack *stack = info->si_code > 0 ? pc_stack_find(info->si_addr) : NULL;
     if (stack && thread && thread->current->stack == stack) {
@@ -54,14 +79,7 @@ static void on_fault(int number, siginfo_t *info, void *context)
         }
         last_words(thread->current, stack);
     }
-    /* Not ours, or the end: on return the instruction faults again, now into the former handler.
-       That one may come back to us (faulthandler does, if enabled in between): then the default.
-       A signal that was sent (kill) does not come again by itself. */
-    struct sigaction give_up = {.sa_handler = SIG_DFL};
-    sigaction(SIGSEGV, dying ? &give_up : &former, NULL);
-    dying = 1;
-    if (info->si_code <= 0)
-        raise(SIGSEGV);
+    hand_over(number, info, context);
 }
 
 int pc_guard_install(pc_guard_name *name)

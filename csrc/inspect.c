@@ -2,62 +2,75 @@
 #include <Python.h>
 
 #include "api.h"
-#include "coro.h"
-
-static struct pc_coro *of_handle(intptr_t handle)
-{
-    return (struct pc_coro *)handle;
-}
+#include "object.h"
 
 static uintptr_t or_none(void *new_reference)
 {
     return (uintptr_t)(new_reference ? new_reference : Py_NewRef(Py_None));
 }
 
-uintptr_t pc_object(intptr_t coroutine)
+static uintptr_t truth(int is)
 {
-    return or_none(Py_XNewRef((PyObject *)of_handle(coroutine)->object));
+    return (uintptr_t)Py_NewRef(is ? Py_True : Py_False);
 }
 
-int pc_is_running(intptr_t coroutine)
+/* NULL for one that is not alive, or, with TypeError, for no coroutine. */
+static struct pc_coro *coro_of(uintptr_t object)
 {
-    return coroutine && of_handle(coroutine)->state == PC_CORO_RUNNING;
+    return pc_object_check((PyObject *)object) == 0 ? pc_object_coro((PyObject *)object) : NULL;
 }
 
-int pc_is_suspended(intptr_t coroutine)
+uintptr_t pc_is_running(uintptr_t object)
 {
-    return coroutine && of_handle(coroutine)->state == PC_CORO_SUSPENDED;
+    struct pc_coro *coro = coro_of(object);
+    return PyErr_Occurred() ? 0 : truth(coro && coro->state == PC_CORO_RUNNING);
 }
 
-uintptr_t pc_frame(intptr_t coroutine)
+uintptr_t pc_is_suspended(uintptr_t object)
 {
-    struct pc_coro *coro = of_handle(coroutine);
-    if (coro->state != PC_CORO_SUSPENDED)
-        return or_none(NULL);
-    void *frame = pc_py_frame(&coro->py, pc_py_thread());
-    return !frame && PyErr_Occurred() ? 0 : or_none(frame);
+    struct pc_coro *coro = coro_of(object);
+    return PyErr_Occurred() ? 0 : truth(coro && coro->state == PC_CORO_SUSPENDED);
 }
 
-uintptr_t pc_context(intptr_t coroutine)
+uintptr_t pc_frame(uintptr_t object)
 {
-    struct pc_coro *coro = of_handle(coroutine);
+    struct pc_coro *coro = coro_of(object);
+    void *frame = NULL;
+    if (coro && coro->state == PC_CORO_SUSPENDED)
+        frame = pc_py_frame(&coro->py, pc_py_thread());
+    return PyErr_Occurred() ? 0 : or_none(frame);
+}
+
+uintptr_t pc_context(uintptr_t object)
+{
+    struct pc_coro *coro = coro_of(object);
+    if (!coro)
+        return PyErr_Occurred() ? 0 : or_none(NULL);
     if (coro->state == PC_CORO_RUNNING)
         pc_py_save(&coro->py, coro->thread->owner);
     return or_none(pc_py_context(&coro->py));
 }
 
-int pc_set_context(intptr_t coroutine, uintptr_t context)
+uintptr_t pc_set_context(uintptr_t parcel)
 {
-    struct pc_coro *coro = of_handle(coroutine);
+    PyObject *pair = (PyObject *)parcel;
+    if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "pycoro: a pair is needed");
+        return 0;
+    }
+    struct pc_coro *coro = coro_of((uintptr_t)PyTuple_GET_ITEM(pair, 0));
+    if (!coro)
+        return PyErr_Occurred() ? 0 : truth(0);
+    PyObject *context = PyTuple_GET_ITEM(pair, 1);
     int running = coro->state == PC_CORO_RUNNING;
-    PyObject *fresh = (PyObject *)context == Py_None ? NULL : Py_NewRef((PyObject *)context);
     if (running)
         pc_py_save(&coro->py, coro->thread->owner);
-    PyObject *former = pc_py_set_context(&coro->py, fresh);
+    PyObject *former =
+        pc_py_set_context(&coro->py, context == Py_None ? NULL : Py_NewRef(context));
     if (running)
         pc_py_restore(&coro->py, coro->thread->owner);
     Py_XDECREF(former);
-    return 0;
+    return truth(1);
 }
 
 uintptr_t pc_copy_context(void)
@@ -76,21 +89,18 @@ intptr_t pc_stack_most(void)
     return (intptr_t)PC_STACK_MAX;
 }
 
-intptr_t pc_stack_default(void)
+intptr_t pc_stack_size_of(uintptr_t object)
 {
-    return (intptr_t)PC_PY_STACK_SIZE;
+    struct pc_coro *coro = coro_of(object);
+    if (!coro)
+        return -1;
+    return coro->stack ? (intptr_t)pc_stack_size(coro->stack) : 0;
 }
 
-intptr_t pc_stack_size_of(intptr_t coroutine)
+intptr_t pc_stack_depth(uintptr_t object)
 {
-    struct pc_stack *stack = of_handle(coroutine)->stack;
-    return stack ? (intptr_t)pc_stack_size(stack) : 0;
-}
-
-intptr_t pc_stack_depth(intptr_t coroutine)
-{
-    struct pc_coro *coro = of_handle(coroutine);
-    if (coro->state != PC_CORO_SUSPENDED || !coro->stack)
+    struct pc_coro *coro = coro_of(object);
+    if (!coro || coro->state != PC_CORO_SUSPENDED || !coro->stack)
         return -1;
     return coro->stack->border - (char *)coro->context.sp;
 }

@@ -1,92 +1,48 @@
-/* See object.h; the functions for Python are in api.h. */
-#include <Python.h>
-
+/* See object.h. */
 #include "object.h"
-
-#include "api.h"
-#include "coro.h"
 
 #include <structmember.h> /* PyMemberDef, on 3.11 */
 
+struct handle {
+    PyObject_HEAD
+    struct pc_coro *coro; /* NULL once it has ended */
+};
+
 /* Set once at import; the GIL guards them. */
-static PyObject *dropped_hook, *called_hook;
+static PyObject *called_hook, *dropped_hook;
 static PyTypeObject *coroutine_type;
-static Py_ssize_t handle_offset, parent_offset, context_offset;
+static Py_ssize_t offsets[PC_SLOTS];
 
-static int find_slot(const char *name, Py_ssize_t *offset)
+static const char *const slot_names[PC_SLOTS] = {
+    [PC_HANDLE] = "_handle",   [PC_PARENT] = "_parent",
+    [PC_RUN] = "_run",         [PC_CONTEXT] = "_context",
+    [PC_NAME] = "_name",       [PC_STACK_BYTES] = "_stack_size",
+    [PC_THREAD] = "_thread",
+};
+
+/* Is this the coroutine's thread, under the thread state that it began with? */
+static int is_own_thread(const struct pc_coro *coro)
 {
-    PyObject *slot = PyObject_GetAttrString((PyObject *)coroutine_type, name);
-    if (!slot)
-        return -1;
-    int found = Py_IS_TYPE(slot, &PyMemberDescr_Type);
-    if (found)
-        *offset = ((PyMemberDescrObject *)slot)->d_member->offset;
-    else
-        PyErr_Format(PyExc_TypeError, "pycoro: %s must be a slot", name);
-    Py_DECREF(slot);
-    return found ? 0 : -1;
+    return coro->thread == pc_thread_here && coro->thread &&
+           coro->thread->owner == pc_py_thread();
 }
 
-static PyObject **slot_of(void *object, Py_ssize_t offset)
+void pc_object_call(struct pc_coro *coro)
 {
-    return (PyObject **)(void *)((char *)object + offset);
+    if (coro->thread)
+        coro->thread->calls = 1;
 }
 
-int pc_object_set_handle(void *object, const struct pc_coro *coro)
+static void handle_dealloc(PyObject *self)
 {
-    PyObject *handle = coro ? PyLong_FromSsize_t((Py_ssize_t)coro) : Py_NewRef(Py_None);
-    if (!handle)
-        return -1;
-    Py_XSETREF(*slot_of(object, handle_offset), handle);
-    return 0;
-}
-
-static struct pc_coro *coro_of(void *object)
-{
-    PyObject *handle = *slot_of(object, handle_offset);
-    return handle && PyLong_Check(handle) ? (struct pc_coro *)PyLong_AsSsize_t(handle) : NULL;
-}
-
-struct pc_coro *pc_object_parent(void *object)
-{
-    PyObject *parent = *slot_of(object, parent_offset);
-    return parent && PyObject_TypeCheck(parent, coroutine_type) ? coro_of(parent) : NULL;
-}
-
-int pc_object_check_fresh(void *object)
-{
-    if (!PyObject_TypeCheck((PyObject *)object, coroutine_type)) {
-        PyErr_SetString(PyExc_TypeError, "Coroutine.__init__ needs a Coroutine");
-        return -1;
-    }
-    if (coro_of(object)) {
-        PyErr_SetString(PyExc_RuntimeError,
-                        "the coroutine has been started: __init__ must not be called again");
-        return -1;
-    }
-    return pc_object_set_handle(object, NULL);
-}
-
-int pc_adopt(intptr_t coroutine, uintptr_t object)
-{
-    struct pc_coro *coro = (struct pc_coro *)coroutine;
-    if (pc_object_set_handle((void *)object, coro) != 0)
-        return -1;
-    coro->object = (void *)object;
-    return 0;
-}
-
-/* Dies with the object that its context points to. */
-static void on_object_gone(PyObject *watch)
-{
-    struct pc_coro *coro = PyCapsule_GetPointer(watch, NULL);
-    if (coro->state != PC_CORO_SUSPENDED || coro->object != PyCapsule_GetContext(watch))
-        return; /* it has ended, or stands under another object */
-    coro->object = NULL;
-    if (!coro->thread)
+    struct pc_coro *coro = ((struct handle *)self)->coro;
+    PyObject_Free(self);
+    if (!coro)
         return;
-    coro->thread->calls = 1;
-    if (coro->thread != pc_thread_here || coro->thread->owner != pc_py_thread())
+    /* The object died before its coroutine. */
+    coro->object = NULL;
+    pc_object_call(coro);
+    if (coro->state != PC_CORO_SUSPENDED || !is_own_thread(coro))
         return;
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -97,30 +53,86 @@ static void on_object_gone(PyObject *watch)
     PyErr_Restore(type, value, traceback);
 }
 
-/* Coroutine.__del__. In C, for a signal handler may raise at the first step of a Python __del__, and
-   nobody would know that the object is gone. */
+static PyTypeObject handle_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pycoro.handle",
+    .tp_basicsize = sizeof(struct handle),
+    .tp_dealloc = handle_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+};
+
+/* ---- slots ---- */
+
+static PyObject **slot_of(PyObject *object, enum pc_slot slot)
+{
+    return (PyObject **)(void *)((char *)object + offsets[slot]);
+}
+
+PyObject *pc_object_get(PyObject *object, enum pc_slot slot)
+{
+    PyObject *value = *slot_of(object, slot);
+    return value ? value : Py_None;
+}
+
+void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value)
+{
+    Py_XSETREF(*slot_of(object, slot), value);
+}
+
+int pc_object_check(PyObject *object)
+{
+    if (PyObject_TypeCheck(object, coroutine_type))
+        return 0;
+    PyErr_Format(PyExc_TypeError, "a Coroutine is needed, not %.100s", Py_TYPE(object)->tp_name);
+    return -1;
+}
+
+struct pc_coro *pc_object_coro(PyObject *object)
+{
+    PyObject *handle = *slot_of(object, PC_HANDLE);
+    return handle && Py_IS_TYPE(handle, &handle_type) ? ((struct handle *)handle)->coro : NULL;
+}
+
+int pc_object_bind(PyObject *object, struct pc_coro *coro)
+{
+    struct handle *handle = PyObject_New(struct handle, &handle_type);
+    if (!handle)
+        return -1;
+    handle->coro = coro;
+    coro->object = object;
+    pc_object_set(object, PC_HANDLE, (PyObject *)handle);
+    return 0;
+}
+
+void pc_object_unbind(struct pc_coro *coro)
+{
+    PyObject *object = coro->object;
+    if (!object)
+        return;
+    ((struct handle *)*slot_of(object, PC_HANDLE))->coro = NULL;
+    coro->object = NULL;
+    pc_object_set(object, PC_HANDLE, Py_NewRef(Py_None));
+}
+
+/* ---- the end of an object ---- */
+
+/* Coroutine.__del__. */
 static void finalize(PyObject *object)
 {
-    struct pc_coro *coro = coro_of(object);
+    struct pc_coro *coro = pc_object_coro(object);
     if (!coro)
         return;
+    if (coro->state == PC_CORO_RUNNING || !is_own_thread(coro)) {
+        if (coro->thread && !coro->kept)
+            coro->kept = Py_NewRef(object); /* which brings it back to life */
+        pc_object_call(coro);
+        return;
+    }
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
     PyObject *none = PyObject_CallOneArg(dropped_hook, object);
     if (!none)
         PyErr_WriteUnraisable((PyObject *)Py_TYPE(object));
     Py_XDECREF(none);
-    if ((coro = coro_of(object))) {
-        /* Still alive. Brought back to life or not, Python does not call us again. */
-        PyObject *watch = PyCapsule_New(coro, NULL, on_object_gone);
-        if (watch && PyCapsule_SetContext(watch, object) == 0) {
-            Py_XSETREF(*slot_of(object, context_offset), watch);
-        } else {
-            coro->object = NULL;
-            PyErr_Clear();
-            Py_XDECREF(watch);
-        }
-    }
     PyErr_Restore(type, value, traceback);
 }
 
@@ -142,14 +154,30 @@ static int install_finalize(void)
     return failed ? -1 : 0;
 }
 
-int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped)
+static int find_slot(enum pc_slot slot)
 {
-    coroutine_type = (PyTypeObject *)type;
-    if (find_slot("_handle", &handle_offset) != 0 || find_slot("_parent", &parent_offset) != 0 ||
-        find_slot("_context", &context_offset) != 0)
+    const char *name = slot_names[slot];
+    PyObject *descriptor = PyObject_GetAttrString((PyObject *)coroutine_type, name);
+    if (!descriptor)
         return -1;
-    Py_INCREF(coroutine_type);
-    called_hook = Py_NewRef((PyObject *)called);
-    dropped_hook = Py_NewRef((PyObject *)dropped);
+    int found = Py_IS_TYPE(descriptor, &PyMemberDescr_Type);
+    if (found)
+        offsets[slot] = ((PyMemberDescrObject *)descriptor)->d_member->offset;
+    else
+        PyErr_Format(PyExc_TypeError, "pycoro: %s must be a slot", name);
+    Py_DECREF(descriptor);
+    return found ? 0 : -1;
+}
+
+int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped)
+{
+    coroutine_type = (PyTypeObject *)Py_NewRef(type);
+    for (int slot = 0; slot < PC_SLOTS; slot++)
+        if (find_slot((enum pc_slot)slot) != 0)
+            return -1;
+    called_hook = Py_NewRef(called);
+    dropped_hook = Py_NewRef(dropped);
+    if (PyType_Ready(&handle_type) != 0)
+        return -1;
     return install_finalize();
 }

@@ -1,28 +1,51 @@
-/* What the C library knows of a Coroutine object: three of its slots, and how it dies.
+/* What the C library knows of a Coroutine object: its slots, and how it dies.
  *
  * A pc_coro holds the address of its object without a reference, for dropping the last reference
- * is what unwinds it. So the address must go when the object goes, even where Python's clean-up
- * code was cut short by a signal handler's exception: that is what this file is for.
+ * is what unwinds it. So the address must go when the object goes, whatever clean-up code of
+ * Python's was cut short by a signal handler's exception, or replaced by a subclass: the object's
+ * _handle slot holds a handle, a small object of ours that nobody else gets, and dies with it.
+ *
+ * "Kept" is an object whose last reference went where it could not be unwound: while it ran, or
+ * in another thread. Its pc_coro then has a reference, until its thread makes a switch.
  */
 #ifndef PC_OBJECT_H
 #define PC_OBJECT_H
 
-#include <stdint.h>
+#include <Python.h>
 
-struct pc_coro;
+#include "coro.h"
 
-/* As pc_init() in api.h. 0, or -1 with an exception. */
-int pc_object_init(uintptr_t type, uintptr_t called, uintptr_t dropped);
+enum pc_slot {
+    PC_HANDLE,
+    PC_PARENT,
+    PC_RUN,
+    PC_CONTEXT,
+    PC_NAME,
+    PC_STACK_BYTES,
+    PC_THREAD,
+    PC_SLOTS
+};
 
-/* The coroutine of the object's parent; NULL where there is none that is alive. */
-struct pc_coro *pc_object_parent(void *object);
+/* 0, or -1 with an exception. `called` and `dropped`: see pc_init() in api.h. */
+int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped);
 
-/* The object's handle becomes `coro`, or None for NULL, which cannot fail. 0, or -1 with
-   MemoryError and the handle as it was. */
-int pc_object_set_handle(void *object, const struct pc_coro *coro);
+/* 0; -1 with TypeError where it is no Coroutine. */
+int pc_object_check(PyObject *object);
 
-/* Sets the handle to None for a constructor. 0; -1 with an exception where the object is no
-   Coroutine, or has a living one. */
-int pc_object_check_fresh(void *object);
+/* What lies in a slot, borrowed: Py_None where that is empty. Setting takes over `value`. */
+PyObject *pc_object_get(PyObject *object, enum pc_slot slot);
+void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value);
+
+/* The living coroutine that the object stands for, or NULL. */
+struct pc_coro *pc_object_coro(PyObject *object);
+
+/* The object stands for the coroutine, which has none. 0, or -1 with MemoryError. */
+int pc_object_bind(PyObject *object, struct pc_coro *coro);
+
+/* The coroutine, if it has an object, has it no more. */
+void pc_object_unbind(struct pc_coro *coro);
+
+/* Has something suspended or running be looked after by called(), at the thread's next switch. */
+void pc_object_call(struct pc_coro *coro);
 
 #endif

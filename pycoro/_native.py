@@ -1,7 +1,7 @@
 """The C library, by its compiled cffi module. Nobody else imports that module.
 
 Each name here is a function of csrc/api.h without its prefix, where the contracts are. Objects
-pass by address and keep their identity; handles are ints, 0 is none. The functions keep the GIL.
+pass by address and keep their identity. The functions keep the GIL.
 """
 
 from collections.abc import Callable
@@ -9,28 +9,29 @@ from typing import Any
 
 from ._native_cffi import lib
 
-init: Callable[[Any, Any, Any, Any, Any], None] = lib.pc_init
-thread_begin: Callable[[Any], int] = lib.pc_thread_begin
-thread_end: Callable[[int], None] = lib.pc_thread_end
-thread_call: Callable[[int], None] = lib.pc_thread_call
-thread_remaining: Callable[[], int] = lib.pc_thread_remaining
-thread_orphan: Callable[[], int] = lib.pc_thread_orphan
-object_of: Callable[[int], Any] = lib.pc_object
+init: Callable[[Any, Any, Any, Any, Any, Any], None] = lib.pc_init
+thread_begin: Callable[[Any], None] = lib.pc_thread_begin
+thread_end: Callable[[Any], None] = lib.pc_thread_end
+thread_remaining: Callable[[], Any] = lib.pc_thread_remaining
+thread_kept: Callable[[], Any] = lib.pc_thread_kept
+thread_orphan: Callable[[], Any] = lib.pc_thread_orphan
 current: Callable[[], Any] = lib.pc_current
 enlist: Callable[[Any], Any] = lib.pc_enlist
-prepare: Callable[[int, Any, Any, Any, Any, int], int] = lib.pc_prepare
 switch: Callable[[Any], Any] = lib.pc_switch
+switch_values: Callable[[Any], Any] = lib.pc_switch_values
 throw: Callable[[Any], Any] = lib.pc_throw
-adopt: Callable[[int, Any], int] = lib.pc_adopt
-abandon: Callable[[int], None] = lib.pc_abandon
-is_running: Callable[[int], int] = lib.pc_is_running
-is_suspended: Callable[[int], int] = lib.pc_is_suspended
-frame: Callable[[int], Any] = lib.pc_frame
-context: Callable[[int], Any] = lib.pc_context
-set_context: Callable[[int, Any], int] = lib.pc_set_context
+prepare: Callable[[Any], None] = lib.pc_prepare
+abandon: Callable[[Any], None] = lib.pc_abandon
+is_running: Callable[[Any], bool] = lib.pc_is_running
+is_suspended: Callable[[Any], bool] = lib.pc_is_suspended
+frame: Callable[[Any], Any] = lib.pc_frame
+context: Callable[[Any], Any] = lib.pc_context
+set_context: Callable[[Any], bool] = lib.pc_set_context
 copy_context: Callable[[], Any] = lib.pc_copy_context
-stack_size_of: Callable[[int], int] = lib.pc_stack_size_of
-stack_depth: Callable[[int], int] = lib.pc_stack_depth
+stack_size_default: Callable[[], int] = lib.pc_stack_size_default
+stack_set_default: Callable[[int], None] = lib.pc_stack_set_default
+stack_size_of: Callable[[Any], int] = lib.pc_stack_size_of
+stack_depth: Callable[[Any], int] = lib.pc_stack_depth
 count: Callable[[int], int] = lib.pc_count
 
 REFUSED_OTHER_THREAD: int = lib.PC_REFUSED_OTHER_THREAD
@@ -41,7 +42,6 @@ REFUSED_SIZE: int = lib.PC_REFUSED_SIZE
 
 STACK_LEAST: int = lib.pc_stack_least()
 STACK_MOST: int = lib.pc_stack_most()
-STACK_DEFAULT: int = lib.pc_stack_default()
 
 
 def count_stacks() -> int:

@@ -5,7 +5,7 @@ or an exception becomes on its way, and every exception. What happens to one tha
 whose thread ends, is in threads.py. Semantics are those of greenlet (PyPI), with contextvars on
 top.
 
-What a switch delivers goes to the C library in one call, as a parcel (handle, value): no trace
+What a switch delivers goes to the C library in one call, as a parcel (coroutine, value): no trace
 function, finalizer or signal handler can come in between.
 
 A suspended coroutine's own stack must hold no reference to its Coroutine, or dropping the last one
@@ -25,17 +25,15 @@ from .checks import check_name, check_stack_size, make_exception, refuse
 from .errors import CoroutineError, CoroutineExit
 
 _switch = _native.switch
+_switch_values = _native.switch_values
 _throw = _native.throw
 _current = _native.current
 _enlist = _native.enlist
 _copy_context = _native.copy_context
-_prepare = _native.prepare
 
 NOTHING: Any = object()  # the value of a switch without one; it arrives as ()
 
 ContextPolicy = Literal["copy", "share", "empty"]
-
-_default_stack_size: int = _native.STACK_DEFAULT
 
 
 class Coroutine:
@@ -56,8 +54,8 @@ class Coroutine:
 
     __slots__ = (
         "__weakref__",
-        "_context",  # until the start; after it, the C library's
-        "_handle",  # the C library's: None before the start and after the end
+        "_context",  # until the start
+        "_handle",  # the C library's; None before the start and after the end
         "_name",
         "_parent",
         "_run",  # until the start
@@ -66,7 +64,7 @@ class Coroutine:
         "_wait",  # the scheduler's: what it waits on
     )
 
-    _handle: int | None
+    _handle: object | None
     _thread: threads.Thread
     _wait: Any
 
@@ -104,17 +102,17 @@ class Coroutine:
         To one that has ended: goes to its nearest living parent. Errors: CoroutineError for
         another thread's; MemoryError when there is no stack for a new one.
         """
-        handle = self._handle
-        if handle is not None:
-            if value is NOTHING:
-                return _switch(handle)
-            return _switch((handle, (value, *more) if more else value))
-        return self._switch_slowly(() if value is NOTHING else (value, *more))
+        if more or self._handle is None:
+            return self._switch_slowly(() if value is NOTHING else (value, *more))
+        if value is NOTHING:
+            return _switch(self)
+        return _switch((self, value))
 
     def _switch_slowly(self, values: tuple[Any, ...]) -> Any:
-        if self._run is not None:
-            return _switch((self._prepare(), values))
-        return _deliver(*route(self, values[0] if len(values) == 1 else values, False, values))
+        target: Coroutine = self
+        if self._handle is None and self._run is None:
+            target = route(self, values, False)[0]
+        return _switch_values((target, values))
 
     def throw(
         self,
@@ -129,25 +127,12 @@ class Coroutine:
         Errors: TypeError for what is no exception; CoroutineError as for switch().
         """
         error = make_exception(kind, value, traceback)
-        handle = self._handle
-        if handle is not None:
-            return _throw((handle, error))
+        if self._handle is not None:
+            return _throw((self, error))
         if self._thread is not current()._thread:
             refuse(_native.REFUSED_OTHER_THREAD)
-        return _deliver(*route(self, error, True))
-
-    def _prepare(self) -> int:
-        """Gives it a stack, so that a switch can start it."""
-        run = self._run
-        if self._name is None:
-            try:
-                self._name = run.__qualname__  # type: ignore[union-attr]
-            except AttributeError:  # functools.partial, an object with __call__
-                self._name = type(run).__qualname__
-        size = self._stack_size or _default_stack_size
-        handle = _prepare(self._thread.handle, self, run, self._name, self._context, size)
-        self._run = self._context = None
-        return handle
+        target, error, failed = route(self, error, True)
+        return _throw((target, error)) if failed else _switch((target, error))
 
     @property
     def started(self) -> bool:
@@ -157,7 +142,7 @@ class Coroutine:
     @property
     def dead(self) -> bool:
         """Has it ended? False before the start."""
-        return self._run is None and (self._handle is None or self._thread.ended)
+        return self._run is None and self._handle is None
 
     @property
     def parent(self) -> Coroutine | None:
@@ -192,8 +177,7 @@ class Coroutine:
     def frame(self) -> FrameType | None:
         """Of a suspended one: the frame that called switch(); f_back leads to run's own, whose
         f_back is None. None before the start, after the end, and for the running one."""
-        handle = self._living_handle()
-        frame: FrameType | None = None if handle is None else _native.frame(handle)
+        frame: FrameType | None = _native.frame(self)
         while frame is not None and frame.f_globals.get("__name__") in _OWN_MODULES:
             frame = frame.f_back
         return frame
@@ -202,20 +186,18 @@ class Coroutine:
     def context(self) -> contextvars.Context | None:
         """The contextvars.Context it runs in; None: an empty one, made when needed. Settable.
         Errors: TypeError for another type, CoroutineError once it has ended."""
-        handle = self._living_handle()
-        if handle is None:
-            return self._context if self._run is not None else None
-        context: contextvars.Context | None = _native.context(handle)
+        context: contextvars.Context | None = self._context
+        if self._handle is not None:
+            context = _native.context(self)
         return context
 
     @context.setter
     def context(self, context: contextvars.Context | None) -> None:
         if context is not None and not isinstance(context, contextvars.Context):
             raise TypeError(f"context must be a Context or None, not {type(context).__name__}")
-        handle = self._living_handle()
-        if handle is not None:
-            _native.set_context(handle, context)
-        elif self._run is not None:
+        if _native.set_context((self, context)):
+            return
+        if self._run is not None:
             self._context = context
         else:
             raise CoroutineError(f"{self!r} has ended: it has no context any more")
@@ -223,21 +205,15 @@ class Coroutine:
     @property
     def stack_size(self) -> int:
         """Bytes of address space of its stack, 0 for a main coroutine's."""
-        handle = self._living_handle()
-        if handle is not None:
-            return _native.stack_size_of(handle)
-        return self._stack_size or _default_stack_size
-
-    def _living_handle(self) -> int | None:
-        return None if self._thread.ended else self._handle
+        size = _native.stack_size_of(self)
+        return size if size >= 0 else self._stack_size or stack_size()
 
     def __repr__(self) -> str:
-        handle = self._living_handle()
         if self._run is not None:
             state = "not started"
-        elif handle is None:
+        elif self._handle is None:
             state = "dead" if not self._thread.ended else "dead (its thread has ended)"
-        elif _native.is_running(handle):
+        elif _native.is_running(self):
             state = "running"
         else:
             frame = self.frame
@@ -262,38 +238,24 @@ def current() -> Coroutine:
 def stack_size(size: int | None = None) -> int:
     """The stack size in bytes of coroutines that are made from now on, and sets it where given
     (as threading.stack_size does). Errors: ValueError for a size out of bounds."""
-    global _default_stack_size
-    former = _default_stack_size
+    former = _native.stack_size_default()
     if size is not None:
-        _default_stack_size = check_stack_size(size)
+        _native.stack_set_default(check_stack_size(size))
     return former
 
 
-def route(
-    target: Coroutine | None, value: Any, failed: bool, arguments: tuple[Any, ...] | None = None
-) -> tuple[int, Any]:
-    """The parcel for `target`, or for its nearest living parent; the handle is negative if the
-    value is to be raised there. One that has not started is given a stack, to be called with
-    `arguments` or else the value alone; or it ends unrun by what is raised in it."""
+def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine, Any, bool]:
+    """Who gets what was meant for `target`: that, or its nearest parent that is alive or can be
+    started. One that has not started ends unrun by what is raised in it."""
     while target is not None:
-        if target._run is not None and not failed:
-            try:
-                return target._prepare(), (value,) if arguments is None else arguments
-            except BaseException as error:
-                value, failed = error, True
-        handle = target._living_handle()
-        if handle is not None:
-            return -handle if failed else handle, value
+        if target._handle is not None or (target._run is not None and not failed):
+            return target, value, failed
         if target._run is not None:
-            target._name, target._run = target.name, None
+            target._name, target._run, target._context = target.name, None, None
         if failed and isinstance(value, CoroutineExit):
             failed = False
         target = target._parent
     raise CoroutineError("the coroutine has ended, and so have all its parents")
-
-
-def _deliver(handle: int, value: Any) -> Any:
-    return _switch((handle, value)) if handle > 0 else _throw((-handle, value))
 
 
 def _choose_context(context: Any) -> contextvars.Context | None:
@@ -312,18 +274,30 @@ def _choose_context(context: Any) -> contextvars.Context | None:
 # ---- what the C library calls ----
 
 
-def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[int, Any]:
+def _finish(
+    coroutine: Coroutine | None, value: Any, failed: bool
+) -> tuple[Coroutine, Any, bool]:
     """`coroutine` has ended with a result, or with an exception: who goes on?"""
-    if coroutine is None:  # its object is gone: nobody waits but the thread itself
-        return route(_current()._thread.main, value, failed)
     if failed and isinstance(value, CoroutineExit):
         failed = False
+    if coroutine is None:  # its object is gone: nobody waits but the thread itself
+        return current()._thread.main, value, failed
     return route(coroutine._parent, value, failed)
 
 
 def _called() -> None:
     """Another thread dropped coroutines of this one."""
     threads.reap(_current())
+
+
+def _shell() -> Coroutine:
+    """Stands for a coroutine whose object is gone."""
+    shell = Coroutine.__new__(Coroutine)
+    shell._run = shell._context = shell._stack_size = shell._wait = None
+    shell._name = "one without an object"
+    thread = threads.of_this()
+    shell._thread, shell._parent = thread, thread.main
+    return shell
 
 
 def _begin_thread() -> Coroutine:
@@ -342,4 +316,4 @@ def _dropped(coroutine: Coroutine, finalizing: Callable[[], bool] = sys.is_final
         threads.bury(coroutine, _current())
 
 
-_native.init(Coroutine, _finish, refuse, _called, _dropped)
+_native.init(Coroutine, _finish, refuse, _called, _dropped, _shell)

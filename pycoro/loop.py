@@ -36,7 +36,7 @@ class Handle:
 
     __slots__ = ("args", "callback")
 
-    _handle = 0  # see Loop._begin()
+    _handle = None  # see Loop._begin()
 
     def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.callback: Callable[..., Any] | None = callback
@@ -171,7 +171,7 @@ class Loop(Coroutine):
         except IndexError:  # a callback of the loop's turn has switched to us
             entry = self._turn
         try:
-            _switch(entry._handle or self._begin(entry))
+            _switch(entry if entry._handle is not None else self._begin(entry))
         except BaseException:  # thrown into us: unwinding, or a plain throw()
             self._break_off()
             raise
@@ -217,20 +217,22 @@ class Loop(Coroutine):
         if error is not None:
             raise error
 
-    def _begin(self, entry: Any) -> int:
-        """Gives the handle of one that has none yet: a new task gets its stack, and fails where it
-        cannot have it; a callback is the loop's. Passes over those that have ended in the queue."""
+    def _begin(self, entry: Any) -> Coroutine:
+        """Whom to switch to for one that is not alive: a new task gets its stack, and fails where
+        it cannot have it; a callback is the loop's. Passes over those that have ended."""
         while True:
             if isinstance(entry, Handle):
                 if entry is self._turn:
                     self._in_line = False
                 self._due.append(entry)
-                return self._handle or self._wake_up()
-            if entry._handle:
-                return int(entry._handle)
+                self._wake_up()
+                return self
+            if entry._handle is not None:
+                return entry  # type: ignore[no-any-return]
             if entry._run is not None:
                 try:
-                    return int(entry._prepare())
+                    _native.prepare(entry)
+                    return entry  # type: ignore[no-any-return]
                 except BaseException as error:
                     entry.fail(error)
             try:
@@ -238,10 +240,11 @@ class Loop(Coroutine):
             except IndexError:
                 entry = self._turn
 
-    def _wake_up(self) -> int:
+    def _wake_up(self) -> None:
         if self.closed:
             raise LoopExit("the loop has ended, for its thread ends: nothing can be waited for")
-        return self._prepare()
+        if self._handle is None:
+            _native.prepare(self)
 
     # ---- the loop's own turn ----
 
@@ -253,9 +256,9 @@ class Loop(Coroutine):
                 while due:
                     self._run_callback(due.popleft())
                 entry = self.ready.popleft()
-                number = entry._handle or self._begin(entry)
+                target = entry if entry._handle is not None else self._begin(entry)
                 try:
-                    _switch(number)  # comes back when a task has ended, or with something due
+                    _switch(target)  # comes back when a task has ended, or with something due
                 except CoroutineExit:
                     raise
                 except BaseException as error:  # of a plain coroutine that was made in here

@@ -70,7 +70,6 @@ class Task(Coroutine):
         loop = here._thread.loop if here is not None else None
         if loop is None:
             loop = get_loop()
-        self._handle = None
         self._run: Any = _main
         self._parent: Any = loop
         self._thread = loop._thread
@@ -162,7 +161,7 @@ class Task(Coroutine):
     def fail(self, error: BaseException) -> None:
         """Its function has raised, or could not be started. For _main() and the loop."""
         if isinstance(error, CoroutineExit):
-            self._value = error
+            self._value = error.with_traceback(None)  # its frames would keep what they hold
         else:
             self._value = None
             self._error = error

@@ -24,19 +24,17 @@ if TYPE_CHECKING:
 class Thread:
     """What a thread's coroutines share. `ended`: none of them goes on any more."""
 
-    __slots__ = ("dropped", "ended", "handle", "loop", "main")
+    __slots__ = ("ended", "loop", "main")
 
     def __init__(self, main: Coroutine) -> None:
         self.main = main
-        self.handle = 0  # of main; 0 again when the thread has ended
         self.loop: Any = None  # the scheduler's
         self.ended = False
-        self.dropped: list[Coroutine] = []  # see reap()
 
 
 class _Farewell:
     """Lives in a thread-local, so that it dies with the thread, in the thread. (After a fork, the
-    other threads' die in the child: end() is told apart from within.)"""
+    other threads' die in the child: unwind_all() tells them apart.)"""
 
     __slots__ = ("thread",)
 
@@ -55,8 +53,14 @@ def begin(main: Coroutine) -> None:
     """Makes `main`, which is blank, the main coroutine of the calling thread. MemoryError when
     there is no memory for the thread's signal stack."""
     main._thread = thread = Thread(main)
-    thread.handle = _native.thread_begin(main)
-    _local.farewell = _Farewell(thread)
+    _local.farewell = _Farewell(thread)  # first: from then on the thread's end is taken care of
+    _native.thread_begin(main)
+
+
+def of_this() -> Thread:
+    """The calling thread's; it must have begun."""
+    thread: Thread = _local.farewell.thread
+    return thread
 
 
 def end(thread: Thread) -> None:
@@ -64,9 +68,8 @@ def end(thread: Thread) -> None:
     if thread.ended:
         return
     unwind_all(thread)
-    handle, thread.handle = thread.handle, 0
     thread.ended = True
-    _native.thread_end(handle)
+    _native.thread_end(thread.main)
 
 
 def unwind_all(thread: Thread) -> None:
@@ -77,77 +80,48 @@ def unwind_all(thread: Thread) -> None:
     reap(here)
     # Clean-up code may start new ones, and so on for ever: those that are too many end unheard.
     patience = _native.count_in_use() + 1000
-    while handle := _native.thread_remaining():
+    while (coroutine := _native.thread_remaining()) is not None:
         patience -= 1
-        coroutine = _native.object_of(handle)
-        if coroutine is not None and patience > 0:
+        if patience > 0:
             _report(_unwind, coroutine, here)
-            if coroutine._handle != handle:
-                continue
-        _native.abandon(handle)
+        _native.abandon(coroutine)
 
 
 def reap(here: Coroutine) -> None:
     """Unwinds those of the calling thread whose last reference went in another thread, or while
-    they ran, or while something raised; `here` is the running one."""
-    thread = here._thread
-    running = None
-    while thread.dropped:
-        coroutine = thread.dropped.pop()
-        if coroutine is here:
-            running = coroutine
-        elif coroutine._handle:
-            _report(_unwind, coroutine, here)
-    while handle := _native.thread_orphan():
-        _report(_unwind_orphan, handle, here)
-    if running is not None:
-        _postpone(running)
+    they ran, or without effect; `here` is the running one."""
+    while (coroutine := _native.thread_kept()) is not None:
+        _report(_unwind, coroutine, here)
+    while (coroutine := _native.thread_orphan()) is not None:
+        _report(_unwind_orphan, coroutine, here)
 
 
-def bury(coroutine: Coroutine, here: Coroutine | None) -> None:
-    """A coroutine's last reference has gone; `here` is the running one. What it raises goes to
-    sys.unraisablehook, for __del__ is what calls this."""
-    thread = coroutine._thread
-    if thread.ended:
-        return
-    if here is None or here._thread is not thread or coroutine is here:
-        _postpone(coroutine)
-    else:
+def bury(coroutine: Coroutine, here: Coroutine) -> None:
+    """The last reference to a suspended coroutine has gone; `here` is the running one. What it
+    raises goes to sys.unraisablehook, for __del__ is what calls this."""
+    if not coroutine._thread.ended:
         _unwind(coroutine, here)
-
-
-def _postpone(coroutine: Coroutine) -> None:
-    # Brings it back to life, until its own thread makes a switch.
-    coroutine._thread.dropped.append(coroutine)
-    handle = coroutine._handle  # read once: its thread may be ending it meanwhile
-    if handle is not None:
-        _native.thread_call(handle)
 
 
 def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
     former = coroutine._parent
     coroutine._parent = here  # so that its end leads back to here
     try:
-        _native.throw((coroutine._handle, CoroutineExit()))
+        _native.throw((coroutine, CoroutineExit()))
     finally:
         # Were it dropped here, a long chain of parents would be a deep recursion of this function;
         # the interpreter's own deallocation does not recurse for it.
         coroutine._parent = former
 
 
-def _unwind_orphan(handle: int, here: Coroutine) -> None:
+def _unwind_orphan(coroutine: Coroutine, here: Coroutine) -> None:
     """Its object has died without effect: it swallowed CoroutineExit, say. Once more, under a new
     object; then it is abandoned."""
-    kind = type(here._thread.main)
-    coroutine = kind.__new__(kind)
-    coroutine._thread, coroutine._parent, coroutine._name = here._thread, here, "orphan"
-    coroutine._run = coroutine._context = coroutine._stack_size = coroutine._wait = None
-    _native.adopt(handle, coroutine)
     try:
         _unwind(coroutine, here)
     finally:
-        if coroutine._handle:
-            _native.abandon(handle)
+        if _native.is_suspended(coroutine):
+            _native.abandon(coroutine)
             raise RuntimeError("a coroutine ignored CoroutineExit twice: abandoned")
 
 

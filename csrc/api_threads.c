@@ -1,0 +1,190 @@
+/* Threads, for Python: their begin and end, who runs, and who wants to be looked after. See api.h. */
+#include <Python.h>
+
+#include "api.h"
+#include "api_internal.h"
+#include "guard.h"
+#include "object.h"
+
+static PyObject *shell_hook; /* set once at import; the GIL guards it */
+
+static uintptr_t new_reference(void *object)
+{
+    return (uintptr_t)Py_NewRef(object ? (PyObject *)object : Py_None);
+}
+
+static void name_of(const struct pc_coro *coro, char *text, size_t size)
+{
+    /* Reads only: no call here may allocate. */
+    PyObject *label = coro->label;
+    size_t at = 0;
+    if (!label || !PyUnicode_Check(label) || PyUnicode_GET_LENGTH(label) == 0)
+        return;
+    text[at++] = '\'';
+    for (Py_ssize_t i = 0; i < PyUnicode_GET_LENGTH(label) && at + 2 < size; i++) {
+        Py_UCS4 letter = PyUnicode_READ_CHAR(label, i);
+        text[at++] = letter >= ' ' && letter < 127 ? (char)letter : '?';
+    }
+    text[at++] = '\'';
+    text[at] = 0;
+}
+
+uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
+                  uintptr_t dropped, uintptr_t shell)
+{
+    if (shell_hook || PyInterpreterState_Get() != PyInterpreterState_Main()) {
+        PyErr_SetString(PyExc_ImportError,
+                        "pycoro cannot be imported twice in a process, nor in a subinterpreter");
+        return 0;
+    }
+    if (pc_api_init((PyObject *)finish, (PyObject *)refuse, (PyObject *)called) != 0 ||
+        pc_object_init((PyObject *)type, (PyObject *)called, (PyObject *)dropped) != 0)
+        return 0;
+    if (pc_guard_install(name_of) != 0)
+        return (uintptr_t)PyErr_SetFromErrno(PyExc_OSError);
+    shell_hook = Py_NewRef((PyObject *)shell);
+    return new_reference(NULL);
+}
+
+uintptr_t pc_thread_begin(uintptr_t main)
+{
+    PyObject *object = (PyObject *)main;
+    if (pc_object_check(object) != 0)
+        return 0;
+    /* An older one of this thread belonged to a thread state that is gone. */
+    if (pc_thread_here)
+        pc_thread_here->owner = NULL;
+    struct pc_thread *thread = pc_thread_enter(pc_py_thread());
+    if (!thread || pc_guard_install(name_of) != 0) {
+        pc_api_refuse(PC_REFUSED_NO_MEMORY);
+        return 0;
+    }
+    if (pc_object_bind(object, &thread->main) != 0) {
+        pc_thread_leave(thread);
+        return 0;
+    }
+    thread->main.kept = Py_NewRef(object);
+    return new_reference(NULL);
+}
+
+uintptr_t pc_thread_end(uintptr_t main)
+{
+    struct pc_coro *coro = pc_object_coro((PyObject *)main);
+    if (!coro || !coro->thread || coro != &coro->thread->main)
+        return new_reference(NULL);
+    struct pc_thread *thread = coro->thread;
+    PyObject *kept = coro->kept;
+    for (struct pc_coro *one = coro->next; one != coro; one = one->next)
+        pc_object_unbind(one);
+    pc_object_unbind(coro);
+    pc_thread_leave(thread);
+    Py_XDECREF(kept);
+    return new_reference(NULL);
+}
+
+uintptr_t pc_abandon(uintptr_t object)
+{
+    if (pc_object_check((PyObject *)object) != 0)
+        return 0;
+    struct pc_coro *coro = pc_object_coro((PyObject *)object);
+    if (coro && coro->state == PC_CORO_SUSPENDED && coro->stack) {
+        pc_object_unbind(coro);
+        pc_coro_abandon(coro);
+    }
+    return new_reference(NULL);
+}
+
+/* ---- who wants to be looked after ---- */
+
+static int is_remaining(const struct pc_coro *coro)
+{
+    return coro->object != NULL;
+}
+
+static int is_kept(const struct pc_coro *coro)
+{
+    return coro->kept != NULL;
+}
+
+static int is_orphan(const struct pc_coro *coro)
+{
+    return coro->object == NULL;
+}
+
+static struct pc_coro *find_suspended(int (*fits)(const struct pc_coro *))
+{
+    struct pc_thread *thread = pc_api_here();
+    if (!thread)
+        return NULL;
+    for (struct pc_coro *coro = thread->main.next; coro != &thread->main; coro = coro->next)
+        if (coro->state == PC_CORO_SUSPENDED && fits(coro))
+            return coro;
+    return NULL;
+}
+
+/* A new object for one that has lost its own; NULL with an exception. */
+static PyObject *bind_shell(struct pc_coro *coro)
+{
+    PyObject *shell = PyObject_CallNoArgs(shell_hook);
+    if (shell && (pc_object_check(shell) != 0 || pc_object_bind(shell, coro) != 0))
+        Py_CLEAR(shell);
+    return shell;
+}
+
+uintptr_t pc_thread_remaining(void)
+{
+    struct pc_coro *coro = find_suspended(is_remaining);
+    return new_reference(coro ? coro->object : NULL);
+}
+
+uintptr_t pc_thread_kept(void)
+{
+    struct pc_coro *coro = find_suspended(is_kept);
+    if (!coro) {
+        struct pc_thread *thread = pc_api_here();
+        if (thread && thread->current->stack && thread->current->kept)
+            thread->calls = 1; /* it still runs: next time */
+        return new_reference(NULL);
+    }
+    PyObject *kept = coro->kept;
+    coro->kept = NULL;
+    return (uintptr_t)kept;
+}
+
+uintptr_t pc_thread_orphan(void)
+{
+    struct pc_coro *coro = find_suspended(is_orphan);
+    return coro ? (uintptr_t)bind_shell(coro) : new_reference(NULL);
+}
+
+/* ---- who runs ---- */
+
+uintptr_t pc_current(void)
+{
+    struct pc_thread *thread = pc_api_here();
+    if (!thread)
+        return new_reference(NULL);
+    struct pc_coro *coro = thread->current;
+    if (!coro->object) { /* its object has died under it: a subclass's __del__ did not tell us */
+        PyObject *shell = bind_shell(coro);
+        if (!shell)
+            return 0;
+        coro->kept = shell;
+        thread->calls = 1;
+    }
+    return new_reference(coro->object);
+}
+
+uintptr_t pc_enlist(uintptr_t object)
+{
+    PyObject *coroutine = (PyObject *)object;
+    if (pc_object_check(coroutine) != 0)
+        return 0;
+    if (pc_object_coro(coroutine)) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "the coroutine has been started: __init__ must not be called again");
+        return 0;
+    }
+    pc_object_set(coroutine, PC_HANDLE, Py_NewRef(Py_None));
+    return pc_current();
+}
