@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,3 +109,23 @@ def output_of(code: str, *options: str, timeout: float = 60, **environment: str)
         f"exit code {done.returncode}\n{done.stdout[-500:]}\n{done.stderr[-3000:]}"
     )
     return done.stdout.splitlines()
+
+
+def in_thread(function: Callable[[], Any]) -> Any:
+    """The function's result, or exception, from a thread of its own that has ended."""
+    result: list[Any] = []
+
+    def run() -> None:
+        try:
+            result.append((True, function()))
+        except BaseException as error:
+            result.append((False, error))
+
+    worker = threading.Thread(target=run)
+    worker.start()
+    worker.join(60)
+    assert result, "the thread hangs"
+    good, value = result.pop()
+    if good:
+        return value
+    raise value
