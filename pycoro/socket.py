@@ -19,6 +19,7 @@ from time import monotonic
 from types import FunctionType
 from typing import Any
 
+from . import _native
 from .dns import (
     getaddrinfo,
     gethostbyaddr,
@@ -34,6 +35,7 @@ from .waiting import wait_on, wait_read, wait_to_read, wait_write
 from .watches import Watch
 
 _Base = _stdlib.socket
+_current = _native.current
 _raw = _socket.socket
 _recv = _raw.recv
 _recv_into = _raw.recv_into
@@ -300,7 +302,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     # ---- the end ----
 
     def _real_close(self, *args: Any) -> None:
-        self._forget()
+        if self._watch is not None:
+            self._forget()
+        elif (here := _current()) is not None and (loop := here._thread.loop) is not None:
+            loop.unwatch(self.fileno(), _closed_meanwhile())  # somebody may be in select()
         super()._real_close(*args)  # type: ignore[misc]
 
     def detach(self) -> int:
@@ -311,9 +316,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         watch = self._watch
         if watch is not None:
             self._watch = None
-            watch.loop.end_watch(
-                watch, OSError(errno.EBADF, "another task closed the socket meanwhile")
-            )
+            watch.loop.end_watch(watch, _closed_meanwhile())
 
     def dup(self) -> socket:
         twin = type(self)(self.family, self.type, self.proto, fileno=_stdlib.dup(self.fileno()))
@@ -325,6 +328,10 @@ SocketType = socket
 
 
 # ---- the module's other names ----
+
+
+def _closed_meanwhile() -> OSError:
+    return OSError(errno.EBADF, "another task closed the socket meanwhile")
 
 
 def _sendfile(sock: socket, number: int, offset: int, size: int) -> int:

@@ -344,6 +344,7 @@ class _Sleep(Timer):
 
     def forget(self, waiter: Any) -> None:
         self.cancel()
+        self.waiter = None  # the timer may stay in the heap for long
 
 
 @defer_interrupt

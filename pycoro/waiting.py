@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from select import POLLIN, POLLOUT
+from errno import EBADF
+from select import POLLIN, POLLNVAL, POLLOUT
 from select import poll as _poll
 from time import monotonic
 from typing import Any
@@ -63,6 +64,7 @@ def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) ->
         loop.pass_on()
     finally:
         deadline.cancel()
+        deadline.waiter = deadline.where = None  # it may stay in the heap for long
     return not deadline.passed
 
 
@@ -178,12 +180,15 @@ def wait_write(fd: Any, timeout: float | None = None) -> None:
 
 def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
     number = fd if isinstance(fd, int) else fd.fileno()
-    loop = get_loop()
-    watch = loop.watch(number)
     deadline = None if timeout is None else monotonic() + timeout
     kernel = _poll()
     kernel.register(number, POLLIN if direction == READ else POLLOUT)
-    while not kernel.poll(0):  # an edge may have been an earlier one's
+    watch = None  # a regular file is always ready, and epoll does not take it
+    while not (ready := kernel.poll(0)):  # an edge may have been an earlier one's
+        if watch is None:
+            watch = get_loop().watch(number)
         left = None if deadline is None else max(0.0, deadline - monotonic())
         if not wait_on(watch, direction, left):
             raise TimeoutError("timed out")
+    if ready[0][1] & POLLNVAL:
+        raise OSError(EBADF, "the descriptor is closed")

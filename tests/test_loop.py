@@ -193,6 +193,10 @@ def test_a_closed_descriptor_cannot_be_watched() -> None:
         get_loop().add_reader(ours, print)
     with pytest.raises(OSError, match="Bad file descriptor"):
         get_loop().add_reader(number, print)
+    with pytest.raises(OSError, match="the descriptor is closed"):
+        wait_read(number)
+    with pytest.raises(ValueError, match="negative"):
+        wait_read(-1)
 
 
 def test_wait_read_sees_what_was_there_before() -> None:
@@ -208,6 +212,12 @@ def test_wait_read_sees_what_was_there_before() -> None:
     get_loop().unwatch(writer)
     os.close(reader)
     os.close(writer)
+
+
+def test_a_regular_file_is_always_ready() -> None:
+    with Path(__file__).open("rb") as file:
+        wait_read(file)
+        wait_write(file)
 
 
 def test_the_portable_poller_serves_as_well(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,3 +123,13 @@ def test_a_timeout_that_is_no_number_is_refused() -> None:
         select.poll().poll(float("nan"))
     with pytest.raises(TypeError, match="float or None"):
         select.select([], [], [], "1")  # type: ignore[arg-type]
+
+
+def test_close_wakes_who_waits_in_select() -> None:
+    one, other = socket.socketpair()  # nobody has waited on it before
+    waiting = spawn(select.select, [one], [], [])
+    sleep(0)
+    one.close()
+    with pytest.raises(OSError, match="another task closed the socket"):
+        waiting.get()
+    other.close()

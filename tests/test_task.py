@@ -14,6 +14,7 @@ from pycoro import (
     CoroutineExit,
     Greenlet,
     Task,
+    _native,
     getcurrent,
     joinall,
     killall,
@@ -285,6 +286,27 @@ def test_a_result_lives_as_long_as_the_task() -> None:
     assert reference() is None
 
 
+def test_a_killed_task_holds_nothing_of_what_it_did() -> None:
+    references: list[weakref.ref[Any]] = []
+
+    class Thing:
+        pass
+
+    def run() -> None:
+        thing = Thing()
+        references.append(weakref.ref(thing))
+        sleep(1000)
+
+    task = spawn(run)
+    sleep(0)
+    task.kill()
+    references.append(weakref.ref(task))
+    assert references[0]() is None
+    del task
+    sleep(0)
+    assert references[1]() is None  # without the collector
+
+
 # ---- killing ----
 
 
@@ -534,13 +556,13 @@ def test_each_thread_runs_its_own_tasks() -> None:
 def test_a_task_that_cannot_have_a_stack_fails_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def no_stack(self: Task) -> int:
-        if self.name == "doomed":
+    def no_stack(task: Task) -> Any:
+        if task.name == "doomed":
             raise MemoryError("no memory for another stack")
-        return prepare(self)
+        return prepare(task)
 
-    prepare = Task._prepare
-    monkeypatch.setattr(Task, "_prepare", no_stack)
+    prepare = _native.prepare
+    monkeypatch.setattr(_native, "prepare", no_stack)
     doomed, other = Task.make(sleep, name="doomed"), spawn(sleep, 0)
     doomed.start()
     joinall([doomed, other])
