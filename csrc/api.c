@@ -174,9 +174,11 @@ enum delivery { VALUE, VALUES, THROW };
 
 static PyObject *receive(struct pc_thread *thread)
 {
-    PyObject *value = thread->carried;
-    thread->carried = NULL;
-    if (!thread->carried_throw)
+    PyObject *value = thread->carried, *leftover = thread->leftover;
+    int throwing = thread->carried_throw;
+    thread->carried = thread->leftover = NULL;
+    Py_XDECREF(leftover); /* may run any code, and other switches */
+    if (!throwing)
         return value;
     raise_instance(value);
     return NULL;
@@ -311,6 +313,9 @@ static struct pc_coro *body(struct pc_coro *me)
     Py_XDECREF(arguments);
     int failed = !result;
     PyObject *value = failed ? fetch_instance() : result;
+    PyObject *label = me->label;
+    me->label = NULL;
+    Py_DECREF(label); /* it may be of a subclass of str, with a __del__ */
     Py_DECREF(run);
     pc_py_release(thread->owner);
     struct pc_coro *heir = failed ? NULL : living_parent(me);
@@ -321,12 +326,11 @@ static struct pc_coro *body(struct pc_coro *me)
         if (++tries > 10)
             heir = &thread->main;
     }
-    /* Only now: until here it could still be switched away from, and to. */
+    /* Only now: until here it could still be switched away from, and to. From here on no code may
+       run, for there is no object for it to be the current one. */
     pc_object_unbind(me);
-    PyObject *label = me->label, *kept = me->kept;
-    me->label = me->kept = NULL;
-    Py_XDECREF(label);
-    Py_XDECREF(kept);
+    thread->leftover = me->kept;
+    me->kept = NULL;
     thread->carried = value;
     thread->carried_throw = failed;
     return heir;

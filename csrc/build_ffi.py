@@ -43,7 +43,7 @@ PREAMBLE = r"""
 #define PC_FROM_uintptr_t(result) ((PyObject *)(result))
 #define PC_FROM_intptr_t(result) \
     ((result) <= 0 && PyErr_Occurred() ? NULL : PyLong_FromSsize_t(result))
-#define PC_FROM_int(result) ((result) == -1 && PyErr_Occurred() ? NULL : PyLong_FromLong(result))
+#define PC_FROM_int(result) PyLong_FromLong(result)
 #define _cffi_to_c_int(object, type) PC_TO_##type(object)
 #define _cffi_from_c_int(result, type) PC_FROM_##type(result)
 """

@@ -44,6 +44,7 @@ struct pc_thread {
     struct pc_coro *current;
     void *carried;     /* what the switch under way brings along; the receiver takes it */
     int carried_throw; /* it is to be raised there */
+    void *leftover;    /* of who ended; the receiver lets go of it */
     int calls;         /* somebody else left work for this thread: see api.c */
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */

@@ -119,6 +119,9 @@ void pc_py_release(void *thread)
     PyThreadState *tstate = thread;
     tstate->context_ver++;
     Py_CLEAR(tstate->context);
+    /* On a small stack a deallocation may be put off for good: there is never room enough. */
+    if (tstate->delete_later)
+        _PyTrash_thread_destroy_chain(tstate);
 }
 
 int pc_py_exhaust(void *thread)

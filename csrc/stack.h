@@ -39,7 +39,7 @@ enum pc_stack_error {
     PC_STACK_BAD_SIZE     /* not within PC_STACK_MIN..PC_STACK_MAX */
 };
 
-#define PC_STACK_MIN ((size_t)64 << 10)
+#define PC_STACK_MIN ((size_t)128 << 10)
 #define PC_STACK_MAX ((size_t)1 << 30)
 
 /* A stack of `size` bytes in all (rounded up to a size class, and to what `reserve` leaves room

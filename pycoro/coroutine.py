@@ -160,9 +160,11 @@ class Coroutine:
         if parent._thread is not self._thread:
             raise ValueError("the parent must be of the same thread")
         ancestor: Coroutine | None = parent
-        while ancestor is not None:
+        seen = set()  # while one is unwound, others may be in a cycle
+        while ancestor is not None and id(ancestor) not in seen:
             if ancestor is self:
                 raise ValueError("the parent must not descend from the coroutine: a cycle")
+            seen.add(id(ancestor))
             ancestor = ancestor._parent
         self._parent = parent
 

@@ -77,10 +77,13 @@ def unwind_all(thread: Thread) -> None:
     here = _native.current()
     if here is None or here._thread is not thread:
         return
-    reap(here)
     # Clean-up code may start new ones, and so on for ever: those that are too many end unheard.
     patience = _native.count_in_use() + 1000
-    while (coroutine := _native.thread_remaining()) is not None:
+    while True:
+        reap(here)
+        coroutine = _native.thread_remaining()
+        if coroutine is None:
+            break
         patience -= 1
         if patience > 0:
             _report(_unwind, coroutine, here)

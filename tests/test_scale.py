@@ -139,7 +139,7 @@ print(_native.count_in_use())
     assert lines_of(code) == ["True", "True", "True", "0"]
 
 
-@pytest.mark.parametrize("size", [64 << 10, 1 << 20, 64 << 20, 1 << 30], ids=str)
+@pytest.mark.parametrize("size", [128 << 10, 1 << 20, 64 << 20, 1 << 30], ids=str)
 def test_all_sizes_work_and_untouched_memory_costs_nothing(size: int) -> None:
     code = f"""
 size = {size}
@@ -157,7 +157,7 @@ print([c.switch(n) for n, c in enumerate(coroutines)] == list(range(8)))
 @needs_reuse
 def test_sizes_do_not_mix() -> None:
     code = """
-sizes = [64 << 10, 128 << 10, 1 << 20, 4 << 20]
+sizes = [128 << 10, 256 << 10, 1 << 20, 4 << 20]
 kept = []
 for turn in range(400):
     size = sizes[turn % 4]
