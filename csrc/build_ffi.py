@@ -74,7 +74,16 @@ def declarations() -> str:
     return re.sub(r"/\*.*?\*/", "", (HERE / "api.h").read_text(), flags=re.DOTALL)
 
 
-SOURCES = ["api.c", "api_threads.c", "inspect.c", "object.c", "coro.c", "stack.c", "guard.c", "context_ucontext.c"]
+SOURCES = [
+    "api.c",
+    "api_threads.c",
+    "inspect.c",
+    "object.c",
+    "coro.c",
+    "stack.c",
+    "guard.c",
+    "context_ucontext.c",
+]
 
 ffi = FFI()
 ffi.cdef(declarations())

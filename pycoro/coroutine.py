@@ -276,9 +276,7 @@ def _choose_context(context: Any) -> contextvars.Context | None:
 # ---- what the C library calls ----
 
 
-def _finish(
-    coroutine: Coroutine | None, value: Any, failed: bool
-) -> tuple[Coroutine, Any, bool]:
+def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine, Any, bool]:
     """`coroutine` has ended with a result, or with an exception: who goes on?"""
     if failed and isinstance(value, CoroutineExit):
         failed = False
