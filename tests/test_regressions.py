@@ -357,3 +357,68 @@ box[0].switch()
 """,
         "unwound",
     )
+
+
+def test_containers_die_on_the_smallest_stack() -> None:
+    """From 3.14 the interpreter puts deallocations off where little stack is left: for good,
+    where there never was more."""
+    prints(
+        """
+class Counted:
+    dead = 0
+    def __del__(self):
+        Counted.dead += 1
+
+def run():
+    for _ in range(100):
+        [Counted()]
+
+for _ in range(10):
+    Coroutine(run, stack_size=pycoro._native.STACK_LEAST).switch()
+print(Counted.dead)
+""",
+        "1000",
+    )
+
+
+def test_whoever_looks_at_an_object_does_not_hide_its_death() -> None:
+    """A memory profiler asks the collector for all that an object refers to, and keeps it."""
+    prints(
+        """
+class C(Coroutine):
+    def __del__(self): pass
+
+kept = []
+for _ in range(50):
+    c = C(lambda: main.switch())
+    c.switch()
+    kept += [thing for thing in gc.get_referents(c) if type(thing).__module__ == "pycoro"]
+    del c
+exec(SPOIL)
+print("end")
+""",
+        "end",
+    )
+
+
+def test_a_new_parent_while_parents_are_a_cycle() -> None:
+    """One that is unwound has whoever unwinds it for a parent, be that its descendant."""
+    prints(
+        """
+def x_run():
+    try:
+        y.switch()
+    finally:
+        z = Coroutine(print)
+        z.parent = x
+        print("fine")
+
+def y_run():
+    pycoro.threads.unwind_all(main._thread)
+
+x = Coroutine(x_run)
+y = Coroutine(y_run, parent=x)
+x.switch()
+""",
+        "fine",
+    )
