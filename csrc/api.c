@@ -197,10 +197,9 @@ static struct pc_coro *open_up(PyObject *object)
     return NULL;
 }
 
-/* What is to arrive there, a new reference; `value` NULL stands for none. */
-static PyObject *wrap(const struct pc_coro *to, PyObject *value, enum delivery how)
+/* What is to arrive in one that begins or goes on, a new reference; `value` NULL: none. */
+static PyObject *wrap(int begins, PyObject *value, enum delivery how)
 {
-    int begins = to->run != NULL;
     if (!value)
         value = empty_tuple;
     else if (how == VALUE && begins)
@@ -208,6 +207,30 @@ static PyObject *wrap(const struct pc_coro *to, PyObject *value, enum delivery h
     else if (how == VALUES && !begins && PyTuple_GET_SIZE(value) == 1)
         value = PyTuple_GET_ITEM(value, 0);
     return Py_NewRef(value);
+}
+
+static int begins(const struct pc_coro *coro)
+{
+    return !coro || coro->run;
+}
+
+/* Whom to go on with, and what is to arrive there. NULL with an exception. */
+static struct pc_coro *address(PyObject *object, PyObject *value, enum delivery how,
+                               PyObject **carried)
+{
+    /* Wrapping may run the collector, on 3.11, and that may start or end the coroutine; opening
+       up may run code only where it gives a stack. So wrap first, and look again. */
+    for (;;) {
+        int expected = begins(pc_object_coro(object));
+        if (!(*carried = wrap(expected, value, how)))
+            return NULL;
+        struct pc_coro *to = open_up(object);
+        if (to && begins(to) == expected)
+            return to;
+        Py_CLEAR(*carried);
+        if (!to)
+            return NULL;
+    }
 }
 
 /* Something of the thread's wants to be looked after. 0, or -1 with an exception. */
@@ -238,11 +261,9 @@ static uintptr_t deliver(PyObject *parcel, enum delivery how)
     }
     if (pc_thread_here && pc_thread_here->calls && pc_api_here() && answer_call(pc_thread_here))
         return 0;
-    struct pc_coro *to = open_up(object);
+    PyObject *carried;
+    struct pc_coro *to = address(object, value, how, &carried);
     if (!to)
-        return 0;
-    PyObject *carried = wrap(to, value, how);
-    if (!carried)
         return 0;
     struct pc_thread *thread = to->thread;
     thread->carried = carried;
@@ -280,12 +301,9 @@ static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *f
     Py_DECREF(object);
     Py_DECREF(*value);
     if (answer && PyArg_ParseTuple(answer, "OOp", &target, &result, failed) &&
-        pc_object_check(target) == 0 && (heir = open_up(target))) {
-        if ((carried = wrap(heir, result, *failed ? THROW : VALUE)))
-            *value = carried;
-        else
-            heir = NULL;
-    }
+        pc_object_check(target) == 0 &&
+        (heir = address(target, result, *failed ? THROW : VALUE, &carried)))
+        *value = carried;
     Py_XDECREF(answer);
     if (!heir) { /* a signal's exception, say: it is as good as the coroutine's own */
         *value = fetch_instance();

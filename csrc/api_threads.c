@@ -73,12 +73,21 @@ uintptr_t pc_thread_end(uintptr_t main)
     if (!coro || !coro->thread || coro != &coro->thread->main)
         return new_reference(NULL);
     struct pc_thread *thread = coro->thread;
-    PyObject *kept = coro->kept;
-    for (struct pc_coro *one = coro->next; one != coro; one = one->next)
+    /* No code may run before the thread has been left: what is kept goes into a list first. */
+    PyObject *kept = PyList_New(0);
+    if (!kept)
+        return 0;
+    struct pc_coro *one = coro;
+    do {
         pc_object_unbind(one);
-    pc_object_unbind(coro);
+        if (one->kept && PyList_Append(kept, one->kept) == 0)
+            Py_DECREF(one->kept); /* else it is lost: no memory */
+        one->kept = NULL;
+        one = one->next;
+    } while (one != coro);
+    PyErr_Clear();
     pc_thread_leave(thread);
-    Py_XDECREF(kept);
+    Py_DECREF(kept);
     return new_reference(NULL);
 }
 

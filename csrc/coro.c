@@ -89,6 +89,7 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
         pc_context_create(&coro->context, stack->low, stack->border, live, coro) != 0) {
         *error = PC_STACK_NO_MEMORY;
         pc_stack_put(stack);
+        stack->used = 0; /* there is nothing of use to the next owner */
         return NULL;
     }
     char *data = stack->border + aligned(sizeof *coro);
