@@ -137,8 +137,7 @@ static struct pc_coro *prepare(PyObject *object)
         pc_api_refuse(reason_of(error));
         goto no_stack;
     }
-    if (pc_object_bind(object, coro) != 0)
-        goto no_handle;
+    pc_object_bind(object, coro);
     coro->run = run;
     coro->label = label;
     PyObject *context = pc_object_get(object, PC_CONTEXT);
@@ -150,8 +149,6 @@ static struct pc_coro *prepare(PyObject *object)
     pc_object_set(object, PC_RUN, Py_NewRef(Py_None));
     return coro;
 
-no_handle:
-    pc_coro_discard(coro);
 no_stack:
     Py_DECREF(label);
 no_name:

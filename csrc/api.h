@@ -9,10 +9,13 @@
  * state, and no other thread may look in between.
  */
 
+/* The base class of Coroutine, which knows the living coroutine and sees the object die. */
+uintptr_t pc_base(void);
+
 /* Once, at import, in the main interpreter; ImportError elsewhere. `type` is Coroutine. Of its
    slots this library alone writes _handle: None where there is no living coroutine. It reads
    _parent, _name, _stack_size and _thread, and takes what is in _run and _context at the start.
-   `type` is given a __del__. The hooks, which are called with what is in parentheses:
+   The hooks, which are called with what is in parentheses:
    finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
    simply goes to its living parent: gives (object, value, failed), who goes on and with what;
    refuse(code) raises the exception for a PC_REFUSED_ code;

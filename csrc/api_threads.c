@@ -59,10 +59,7 @@ uintptr_t pc_thread_begin(uintptr_t main)
         pc_api_refuse(PC_REFUSED_NO_MEMORY);
         return 0;
     }
-    if (pc_object_bind(object, &thread->main) != 0) {
-        pc_thread_leave(thread);
-        return 0;
-    }
+    pc_object_bind(object, &thread->main);
     thread->main.kept = Py_NewRef(object);
     return new_reference(NULL);
 }
@@ -135,8 +132,10 @@ static struct pc_coro *find_suspended(int (*fits)(const struct pc_coro *))
 static PyObject *bind_shell(struct pc_coro *coro)
 {
     PyObject *shell = PyObject_CallNoArgs(shell_hook);
-    if (shell && (pc_object_check(shell) != 0 || pc_object_bind(shell, coro) != 0))
+    if (shell && pc_object_check(shell) != 0)
         Py_CLEAR(shell);
+    if (shell)
+        pc_object_bind(shell, coro);
     return shell;
 }
 

@@ -135,13 +135,6 @@ void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
         put_dead_away(thread);
 }
 
-void pc_coro_discard(struct pc_coro *coro)
-{
-    leave_ring(coro);
-    coro->state = PC_CORO_DEAD;
-    pc_stack_put(coro->stack);
-}
-
 void pc_coro_abandon(struct pc_coro *coro)
 {
     leave_ring(coro);

@@ -75,9 +75,6 @@ static inline int pc_coro_is_open(const struct pc_coro *coro, const void *owner)
 /* Goes on in `to`, which is open to this thread; returns when somebody switches back. */
 void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to);
 
-/* It has not begun, and shall not: its stack goes back to the pool. */
-void pc_coro_discard(struct pc_coro *coro);
-
 /* The suspended coroutine will not go on: forgets it. Its stack is lost to the pool, for frames
    may still be read there. */
 void pc_coro_abandon(struct pc_coro *coro);

@@ -1,17 +1,21 @@
 /* See object.h. */
 #include "object.h"
 
+#include "api.h"
+
 #include <structmember.h> /* PyMemberDef, on 3.11 */
 
-struct handle {
+struct base {
     PyObject_HEAD
-    struct pc_coro *coro; /* NULL once it has ended */
+    struct pc_coro *coro; /* the living coroutine that it stands for, or NULL */
 };
 
 /* Set once at import; the GIL guards them. */
 static PyObject *called_hook, *dropped_hook;
 static PyTypeObject *coroutine_type;
 static Py_ssize_t offsets[PC_SLOTS];
+
+static PyTypeObject base_type; /* below */
 
 static const char *const slot_names[PC_SLOTS] = {
     [PC_HANDLE] = "_handle",   [PC_PARENT] = "_parent",
@@ -33,33 +37,6 @@ void pc_object_call(struct pc_coro *coro)
         coro->thread->calls = 1;
 }
 
-static void handle_dealloc(PyObject *self)
-{
-    struct pc_coro *coro = ((struct handle *)self)->coro;
-    PyObject_Free(self);
-    if (!coro)
-        return;
-    /* The object died before its coroutine. */
-    coro->object = NULL;
-    pc_object_call(coro);
-    if (coro->state != PC_CORO_SUSPENDED || !is_own_thread(coro))
-        return;
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    PyObject *none = PyObject_CallNoArgs(called_hook);
-    if (!none)
-        PyErr_WriteUnraisable(called_hook);
-    Py_XDECREF(none);
-    PyErr_Restore(type, value, traceback);
-}
-
-static PyTypeObject handle_type = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pycoro.handle",
-    .tp_basicsize = sizeof(struct handle),
-    .tp_dealloc = handle_dealloc,
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
-};
-
 /* ---- slots ---- */
 
 static PyObject **slot_of(PyObject *object, enum pc_slot slot)
@@ -80,7 +57,7 @@ void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value)
 
 int pc_object_check(PyObject *object)
 {
-    if (PyObject_TypeCheck(object, coroutine_type))
+    if (Py_IS_TYPE(object, coroutine_type) || PyObject_TypeCheck(object, &base_type))
         return 0;
     PyErr_Format(PyExc_TypeError, "a Coroutine is needed, not %.100s", Py_TYPE(object)->tp_name);
     return -1;
@@ -88,19 +65,14 @@ int pc_object_check(PyObject *object)
 
 struct pc_coro *pc_object_coro(PyObject *object)
 {
-    PyObject *handle = *slot_of(object, PC_HANDLE);
-    return handle && Py_IS_TYPE(handle, &handle_type) ? ((struct handle *)handle)->coro : NULL;
+    return ((struct base *)object)->coro;
 }
 
-int pc_object_bind(PyObject *object, struct pc_coro *coro)
+void pc_object_bind(PyObject *object, struct pc_coro *coro)
 {
-    struct handle *handle = PyObject_New(struct handle, &handle_type);
-    if (!handle)
-        return -1;
-    handle->coro = coro;
     coro->object = object;
-    pc_object_set(object, PC_HANDLE, (PyObject *)handle);
-    return 0;
+    ((struct base *)object)->coro = coro;
+    pc_object_set(object, PC_HANDLE, Py_NewRef(Py_True));
 }
 
 void pc_object_unbind(struct pc_coro *coro)
@@ -108,14 +80,15 @@ void pc_object_unbind(struct pc_coro *coro)
     PyObject *object = coro->object;
     if (!object)
         return;
-    ((struct handle *)*slot_of(object, PC_HANDLE))->coro = NULL;
     coro->object = NULL;
+    ((struct base *)object)->coro = NULL;
     pc_object_set(object, PC_HANDLE, Py_NewRef(Py_None));
 }
 
 /* ---- the end of an object ---- */
 
-/* Coroutine.__del__. */
+/* Base.__del__: may be called in vain, for the object may be brought back to life; or not at all,
+   where a subclass has a __del__ of its own. */
 static void finalize(PyObject *object)
 {
     struct pc_coro *coro = pc_object_coro(object);
@@ -136,28 +109,49 @@ static void finalize(PyObject *object)
     PyErr_Restore(type, value, traceback);
 }
 
-/* Makes finalize() the class's __del__, as if the class were written in C: called by its slot, in
-   subclasses too. What describes that slot is borrowed from a class that is. */
-static int install_finalize(void)
+/* The object dies before its coroutine. */
+static void orphan(struct pc_coro *coro)
 {
-    PyObject *model = PyObject_GetAttrString((PyObject *)&PyGen_Type, "__del__");
-    if (!model || !Py_IS_TYPE(model, &PyWrapperDescr_Type)) {
-        PyErr_SetString(PyExc_SystemError, "pycoro: generators have no __del__ slot");
-        Py_XDECREF(model);
-        return -1;
-    }
-    PyObject *ours = PyDescr_NewWrapper(coroutine_type, ((PyWrapperDescrObject *)model)->d_base,
-                                        (void *)finalize);
-    Py_DECREF(model);
-    int failed = !ours || PyObject_SetAttrString((PyObject *)coroutine_type, "__del__", ours) != 0;
-    Py_XDECREF(ours);
-    return failed ? -1 : 0;
+    coro->object = NULL;
+    pc_object_call(coro);
+    if (coro->state != PC_CORO_SUSPENDED || !is_own_thread(coro))
+        return;
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *none = PyObject_CallNoArgs(called_hook);
+    if (!none)
+        PyErr_WriteUnraisable(called_hook);
+    Py_XDECREF(none);
+    PyErr_Restore(type, value, traceback);
 }
 
-static int find_slot(enum pc_slot slot)
+static void dealloc(PyObject *object)
+{
+    struct pc_coro *coro = ((struct base *)object)->coro;
+    Py_TYPE(object)->tp_free(object);
+    if (coro)
+        orphan(coro);
+}
+
+static PyTypeObject base_type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pycoro.Base",
+    .tp_doc = "What of a Coroutine is written in C.",
+    .tp_basicsize = sizeof(struct base),
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .tp_new = PyType_GenericNew,
+    .tp_finalize = finalize,
+    .tp_dealloc = dealloc,
+};
+
+uintptr_t pc_base(void)
+{
+    return PyType_Ready(&base_type) == 0 ? (uintptr_t)Py_NewRef((PyObject *)&base_type) : 0;
+}
+
+static int find_slot(PyObject *type, enum pc_slot slot)
 {
     const char *name = slot_names[slot];
-    PyObject *descriptor = PyObject_GetAttrString((PyObject *)coroutine_type, name);
+    PyObject *descriptor = PyObject_GetAttrString(type, name);
     if (!descriptor)
         return -1;
     int found = Py_IS_TYPE(descriptor, &PyMemberDescr_Type);
@@ -171,13 +165,11 @@ static int find_slot(enum pc_slot slot)
 
 int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped)
 {
-    coroutine_type = (PyTypeObject *)Py_NewRef(type);
     for (int slot = 0; slot < PC_SLOTS; slot++)
-        if (find_slot((enum pc_slot)slot) != 0)
+        if (find_slot(type, (enum pc_slot)slot) != 0)
             return -1;
+    coroutine_type = (PyTypeObject *)Py_NewRef(type);
     called_hook = Py_NewRef(called);
     dropped_hook = Py_NewRef(dropped);
-    if (PyType_Ready(&handle_type) != 0)
-        return -1;
-    return install_finalize();
+    return 0;
 }

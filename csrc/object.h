@@ -2,8 +2,8 @@
  *
  * A pc_coro holds the address of its object without a reference, for dropping the last reference
  * is what unwinds it. So the address must go when the object goes, whatever clean-up code of
- * Python's was cut short by a signal handler's exception, or replaced by a subclass: the object's
- * _handle slot holds a handle, a small object of ours that nobody else gets, and dies with it.
+ * Python's was cut short by a signal handler's exception, or replaced by a subclass: Coroutine is
+ * made from a base class in C, whose deallocation sees to it.
  *
  * "Kept" is an object whose last reference went where it could not be unwound: while it ran, or
  * in another thread. Its pc_coro then has a reference, until its thread makes a switch.
@@ -39,8 +39,8 @@ void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value);
 /* The living coroutine that the object stands for, or NULL. */
 struct pc_coro *pc_object_coro(PyObject *object);
 
-/* The object stands for the coroutine, which has none. 0, or -1 with MemoryError. */
-int pc_object_bind(PyObject *object, struct pc_coro *coro);
+/* The object stands for the coroutine, which has none. */
+void pc_object_bind(PyObject *object, struct pc_coro *coro);
 
 /* The coroutine, if it has an object, has it no more. */
 void pc_object_unbind(struct pc_coro *coro);

@@ -9,6 +9,7 @@ from typing import Any
 
 from ._native_cffi import lib
 
+Base: Any = lib.pc_base()
 init: Callable[[Any, Any, Any, Any, Any, Any], None] = lib.pc_init
 thread_begin: Callable[[Any], None] = lib.pc_thread_begin
 thread_end: Callable[[Any], None] = lib.pc_thread_end

@@ -36,7 +36,7 @@ NOTHING: Any = object()  # the value of a switch without one; it arrives as ()
 ContextPolicy = Literal["copy", "share", "empty"]
 
 
-class Coroutine:
+class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
     """A function call that can be suspended at any depth, and resumed by `switch()`.
 
     run: called with the values of the first switch; its result, or exception, goes to `parent`.
@@ -55,7 +55,7 @@ class Coroutine:
     __slots__ = (
         "__weakref__",
         "_context",  # until the start
-        "_handle",  # the C library's; None before the start and after the end
+        "_handle",  # the C library's: None before the start and after the end
         "_name",
         "_parent",
         "_run",  # until the start
@@ -102,11 +102,12 @@ class Coroutine:
         To one that has ended: goes to its nearest living parent. Errors: CoroutineError for
         another thread's; MemoryError when there is no stack for a new one.
         """
-        if more or self._handle is None:
-            return self._switch_slowly(() if value is NOTHING else (value, *more))
-        if value is NOTHING:
-            return _switch(self)
-        return _switch((self, value))
+        if self._handle is not None:
+            if value is NOTHING:
+                return _switch(self)
+            if not more:
+                return _switch((self, value))
+        return self._switch_slowly(() if value is NOTHING else (value, *more))
 
     def _switch_slowly(self, values: tuple[Any, ...]) -> Any:
         target: Coroutine = self

@@ -208,30 +208,6 @@ static void an_abandoned_one_is_closed_and_its_stack_is_lost(void)
     CHECK(living() == 1 && kept->state == PC_CORO_DEAD);
 }
 
-static void one_that_never_began_can_be_discarded(void)
-{
-    begin();
-    /* First on a fresh stack, then on one that has been lived on. */
-    for (int i = 0; i < 3; i++) {
-        struct pc_coro *kept = create(name_the_heir), *discarded = create(leaf);
-        CHECK(living() == 2 && in_use() == 2);
-        pc_coro_discard(discarded);
-        CHECK(living() == 1 && in_use() == 1 && !pc_coro_is_open(discarded, here->owner));
-        struct pc_coro *next = create(name_the_heir);
-#ifndef PC_STACK_HOSTILE
-        CHECK(next == discarded);
-#endif
-        kept->label = "kept";
-        kept->run = next;
-        next->label = "next";
-        next->run = &here->main;
-        pc_coro_switch(here, kept);
-        CHECK(living() == 0 && in_use() == 0);
-    }
-    CHECK(strcmp(log_text, "kept next kept next kept next ") == 0);
-    pc_thread_leave(here);
-}
-
 static void bad_sizes_are_refused(void)
 {
     begin();
@@ -400,7 +376,6 @@ int main(void)
     RUN(a_fresh_one_knows_its_bounds);
     RUN(a_switch_to_oneself_goes_nowhere);
     RUN(an_abandoned_one_is_closed_and_its_stack_is_lost);
-    RUN(one_that_never_began_can_be_discarded);
     RUN(bad_sizes_are_refused);
     RUN(a_thread_that_leaves_closes_its_own_alone);
     RUN(deep_and_shallow_take_turns_on_the_same_stacks);
