@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from time import monotonic
 from typing import Any
 
-from .loop import get_loop
+from .coroutine import current
+from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .task import sleep
 from .waiting import wait_any
@@ -74,7 +75,8 @@ class poll:  # noqa: N801 - the stdlib's name
             deadline = monotonic() + timeout / 1000
         ready = self._kernel.poll(0)
         if ready or timeout == 0:
-            sleep(0)  # who asks again and again must not keep the others from running
+            if type(current()) is not Loop:  # a callback must not wait
+                sleep(0)  # who asks again and again must not keep the others from running
             return ready
         loop = get_loop()
         while not ready:

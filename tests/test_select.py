@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pycoro import select, sleep, socket, spawn
+from pycoro import get_loop, select, sleep, socket, spawn
 
 
 @pytest.fixture
@@ -133,3 +133,11 @@ def test_close_wakes_who_waits_in_select() -> None:
     with pytest.raises(OSError, match="another task closed the socket"):
         waiting.get()
     other.close()
+
+
+def test_a_callback_may_ask_without_waiting(pair: tuple[socket.socket, socket.socket]) -> None:
+    one, other = pair
+    found: list[object] = []
+    get_loop().call_soon(lambda: found.append(select.select([one], [other], [], 0)))
+    sleep(0)
+    assert found == [([], [other], [])]
