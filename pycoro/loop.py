@@ -12,8 +12,6 @@ the wait can be broken off. Whoever wakes it clears `_wait` first, so it is neve
 from __future__ import annotations
 
 import os
-import sys
-import traceback
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -23,10 +21,12 @@ from . import _native
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, LoopExit
 from .poller import READ, WRITE
+from .reports import report, report_unraisable
 from .timers import Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
 
+_LONGEST = 86400.0  # seconds of one sleep in the kernel, which takes 2**31 milliseconds at most
 _switch = _native.switch
 _current = _native.current
 
@@ -75,7 +75,7 @@ class Loop(Coroutine):
         self.main: Coroutine = current()._thread.main
         super().__init__(self._serve, self.main, name="loop", context="empty")
         self.ready: deque[Any] = deque()
-        self.errors: dict[Any, BaseException] = {}  # to be raised in those when their turn comes
+        self.errors: dict[Any, list[BaseException]] = {}  # to be raised there, in turn
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.closed = False
         self._due: deque[Handle] = deque()  # callbacks whose turn has come
@@ -91,7 +91,10 @@ class Loop(Coroutine):
 
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Calls it in the loop when its turn comes, in the order of calls and spawns. It must not
-        wait for anything: spawn a task for that. Only for the loop's own thread."""
+        wait for anything: spawn a task for that. Only for the loop's own thread. TypeError where
+        it is not callable."""
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         handle = Handle(callback, args)
         self.ready.append(handle)
         return handle
@@ -195,27 +198,32 @@ class Loop(Coroutine):
         self.ready.append(waiter)
 
     def interrupt(self, waiter: Coroutine, error: BaseException) -> None:
-        """Breaks off the wait and raises the error there; where it has been woken already, the
-        error is raised all the same."""
+        """Breaks off the wait and raises the error there; also in one that has been woken already,
+        or that waits for a plain switch() to come back."""
         where = waiter._wait
         if where is not None:
             waiter._wait = None
             where.forget(waiter)
             self.ready.append(waiter)
-        self.errors.setdefault(waiter, error)
+        elif waiter not in self.ready:  # it waits for a plain switch() to come back
+            if not waiter.dead:
+                self.call_soon(waiter.throw, error)
+            return
+        errors = self.errors.setdefault(waiter, [])
+        if not (isinstance(error, CoroutineExit) and any(type(e) is type(error) for e in errors)):
+            errors.append(error)  # of two kills that it has not noticed yet, one is enough
 
     def interrupt_main(self, error: BaseException) -> None:
         """Raises the error in the thread's main program, wherever that is."""
-        main = self.main
-        if main._wait is not None or main in self.ready:
-            self.interrupt(main, error)
-        else:  # it does not wait here, but for a plain switch() to come back
-            self.call_soon(main.throw, error)
+        self.interrupt(self.main, error)
 
     def _raise_error(self) -> None:
-        error = self.errors.pop(_current(), None)
-        if error is not None:
-            raise error
+        me = _current()
+        errors = self.errors.pop(me, None)
+        if errors:
+            for later in errors[1:]:
+                self.call_soon(self.interrupt, me, later)
+            raise errors[0]
 
     def _begin(self, entry: Any) -> Coroutine:
         """Whom to switch to for one that is not alive: a new task gets its stack, and fails where
@@ -262,9 +270,9 @@ class Loop(Coroutine):
                 except CoroutineExit:
                     raise
                 except BaseException as error:  # of a plain coroutine that was made in here
-                    self.handle_error(None, error)
+                    self._tell_error(None, error)
         except CoroutineExit:  # the thread ends
-            self._close()
+            self.release()
 
     def _look(self) -> None:
         """Wakes those whose descriptors are ready, and runs timers that are due; sleeps until then
@@ -291,7 +299,7 @@ class Loop(Coroutine):
         """How long to sleep, in seconds; negative: until something happens."""
         due = self._timers.next_due()
         if due is not None:
-            return max(0.0, due - monotonic())
+            return min(max(0.0, due - monotonic()), _LONGEST)
         if self.foreign or self._watches.awaited(self._wakeup.fd):
             return -1.0
         self.interrupt_main(
@@ -306,7 +314,15 @@ class Loop(Coroutine):
         try:
             callback.run()
         except BaseException as error:
-            self.handle_error(callback, error)
+            self._tell_error(callback, error)
+
+    def _tell_error(self, context: Any, error: BaseException) -> None:
+        try:
+            self.handle_error(context, error)
+        except (KeyboardInterrupt, SystemExit) as another:
+            self.interrupt_main(another)
+        except BaseException as another:  # must not end the loop
+            report_unraisable(another)  # to sys.unraisablehook
 
     # ---- errors and the end ----
 
@@ -323,7 +339,10 @@ class Loop(Coroutine):
         """KeyboardInterrupt in the main program. Safe in a signal handler."""
         self.call_soon_threadsafe(self.interrupt_main, KeyboardInterrupt())
 
-    def _close(self) -> None:
+    def release(self) -> None:
+        """Gives back its descriptors; nothing can wait any more."""
+        if self.closed:
+            return
         self.closed = True
         self._watches.close()
         self._wakeup.close()
@@ -331,6 +350,7 @@ class Loop(Coroutine):
     def after_fork(self) -> None:
         """In the child: kernel objects are shared with the parent, so it gets its own."""
         self._watches.after_fork(self._wakeup.fd)
+        self.foreign = 0  # the threads are not here
         self._wakeup.close()
         self._wakeup = Wakeup()
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
@@ -353,16 +373,6 @@ def get_loop() -> Loop:
 
 
 get_hub = get_loop
-
-
-def report(context: Any, error: BaseException) -> None:
-    """Writes it to stderr in one piece, as sys.excepthook would, and what it happened in."""
-    stream = sys.stderr
-    if stream is None:
-        return
-    where = f"Exception in {context!r}:\n" if context is not None else "Exception in the loop:\n"
-    stream.write(where + "".join(traceback.format_exception(error)))
-    stream.flush()
 
 
 def _number_of(fd: Any) -> int:

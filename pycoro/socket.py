@@ -28,7 +28,7 @@ from .dns import (
     getnameinfo,
     is_quick,
 )
-from .loop import get_loop
+from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .task import sleep
 from .waiting import wait_on, wait_read, wait_to_read, wait_write
@@ -84,7 +84,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         if fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         found = loop.watch(fd)
-        if watch is None:
+        if watch is None or watch.loop is None:
             self._watch = found
         return found
 
@@ -101,7 +101,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     def _rest(self) -> None:
         """Many calls have gone through at once: lets the others run."""
         self._streak = 0
-        if self._timeout != 0.0:
+        if self._timeout != 0.0 and type(_current()) is not Loop:  # a callback must not wait
             sleep(0)
 
     def _deadline(self) -> float | None:
@@ -137,7 +137,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         watch = self._watch
-        if watch is not None and watch.drained and self._timeout != 0.0:
+        if watch is not None and watch.drained and self._timeout != 0.0 and bufsize:
             if self._timeout is not None or not wait_to_read(watch):
                 self._wait(READ)
             self._streak = 0
@@ -150,7 +150,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
                 data = _recv(self, bufsize, flags)
                 break
             except BlockingIOError:
-                if self._timeout == 0.0:
+                if self._timeout == 0.0 or (flags & _stdlib.MSG_DONTWAIT and self._timeout is None):
                     raise
             self._wait(READ)
         if len(data) < bufsize and watch is not None and data and self._drains and not flags:
@@ -316,7 +316,8 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         watch = self._watch
         if watch is not None:
             self._watch = None
-            watch.loop.end_watch(watch, _closed_meanwhile())
+            if (loop := watch.loop) is not None:  # else it has ended already
+                loop.end_watch(watch, _closed_meanwhile())
 
     def dup(self) -> socket:
         twin = type(self)(self.family, self.type, self.proto, fileno=_stdlib.dup(self.fileno()))

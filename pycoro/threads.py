@@ -2,8 +2,9 @@
 
 A coroutine that is suspended when its last reference goes, or when its thread or the process ends,
 is unwound: CoroutineExit is raised in it, in its own thread, so that its `finally` blocks run. One
-that swallows that and suspends itself again is abandoned: its frames stay as they are for good.
-Greenlet (PyPI) does the same.
+that swallows that, suspends itself again and loses its object again, is thrown into once more, then
+abandoned: it never goes on, and its frames stay as they are for good. At the end of its thread or
+of the process it is abandoned at once. Greenlet (PyPI) instead keeps the frames, and leaves it be.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def end(thread: Thread) -> None:
     if thread.ended:
         return
     unwind_all(thread)
+    if thread.loop is not None:
+        thread.loop.release()
     thread.ended = True
     _native.thread_end(thread.main)
 
@@ -86,7 +89,7 @@ def unwind_all(thread: Thread) -> None:
             break
         patience -= 1
         if patience > 0:
-            _report(_unwind, coroutine, here)
+            run_unraisable(_unwind, coroutine, here)
         _native.abandon(coroutine)
 
 
@@ -94,9 +97,9 @@ def reap(here: Coroutine) -> None:
     """Unwinds those of the calling thread whose last reference went in another thread, or while
     they ran, or without effect; `here` is the running one."""
     while (coroutine := _native.thread_kept()) is not None:
-        _report(_unwind, coroutine, here)
+        run_unraisable(_unwind, coroutine, here)
     while (coroutine := _native.thread_orphan()) is not None:
-        _report(_unwind_orphan, coroutine, here)
+        run_unraisable(_unwind_orphan, coroutine, here)
 
 
 def bury(coroutine: Coroutine, here: Coroutine) -> None:
@@ -142,7 +145,8 @@ class _Reporter:
         function(*arguments)
 
 
-def _report(*arguments: Any) -> None:
+def run_unraisable(*arguments: Any) -> None:
+    """Calls a function with arguments; what it raises goes to sys.unraisablehook."""
     _Reporter(*arguments)
 
 

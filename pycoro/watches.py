@@ -99,12 +99,16 @@ class Watches:
 
     def remove(self, watch: Watch, closed: bool = False) -> list[Any]:
         """Before a descriptor is closed, or once it is. Gives the coroutines that wait for it."""
+        watch.loop = None  # who keeps it looks for a new one
+        watch.drained = False
         if self._watches.get(watch.fd) is watch:
             del self._watches[watch.fd]
             if not closed:
                 self._poller.discard(watch.fd)
-        waiters = [watch.reader, watch.writer, *(entry[1] for entry in watch.crowd or ())]
-        return [waiter for waiter in waiters if waiter is not None]
+        waiters: dict[Any, Any] = {None: None, watch.reader: watch, watch.writer: watch}
+        waiters.update((waiter, where) for _, waiter, where in watch.crowd or ())
+        del waiters[None]
+        return [waiter for waiter, where in waiters.items() if waiter._wait is where]
 
     def rearm(self, watch: Watch) -> None:
         """What is ready now is reported once more."""
@@ -118,8 +122,6 @@ class Watches:
         name = "on_read" if direction == READ else "on_write"
         former = getattr(watch, name)
         setattr(watch, name, callback)
-        if callback is None and not watch.wanted:
-            self.remove(watch)
         return former is not None
 
     def awaited(self, own: int) -> bool:

@@ -22,7 +22,7 @@ LAYERS: list[set[str]] = [
     {"threads"},
     {"coroutine"},
     {"greenlet"},
-    {"poller", "timers", "wakeup", "watches"},
+    {"poller", "reports", "timers", "wakeup", "watches"},
     {"loop", "hub"},
     {"waiting", "timeout"},
     {"nursery", "scope", "task", "tasks"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import gc
+import io
 import os
 import signal
 import socket
@@ -18,7 +19,7 @@ from typing import Any
 import pytest
 
 import pycoro
-from pycoro import LoopExit, get_loop, poller, spawn
+from pycoro import LoopExit, get_loop, poller, select, spawn
 from pycoro.socket import socketpair, wait_read, wait_write
 from pycoro.timers import Timer
 from pycoro.waiting import WaitQueue
@@ -86,6 +87,45 @@ def test_call_later_runs_in_order_of_time_then_age() -> None:
     assert log == ["a", "b", "c"]
 
 
+@pytest.mark.parametrize("seconds", [3e6, 1e12, float("inf")])
+def test_a_long_time_is_no_error(seconds: float, capsys: pytest.CaptureFixture[str]) -> None:
+    task = spawn(pycoro.sleep, seconds)
+    thread = threading.Timer(0.02, get_loop().call_soon_threadsafe, (task.kill, KeyError, False))
+    thread.start()
+    with pytest.raises(KeyError):
+        task.get()
+    assert capsys.readouterr().err == ""
+
+
+def test_two_errors_at_once_are_raised_one_after_the_other() -> None:
+    log: list[str] = []
+
+    def run() -> None:
+        for _ in range(2):
+            try:
+                pycoro.sleep(1000)
+            except (KeyError, ValueError) as error:
+                log.append(repr(error))
+
+    task = spawn(run)
+    pycoro.sleep(0)
+    task.kill(KeyError(1), block=False)
+    task.kill(ValueError(2), block=False)
+    task.join()
+    assert log == ["KeyError(1)", "ValueError(2)"]
+
+
+def test_one_that_waits_for_a_plain_switch_can_be_killed() -> None:
+    task = spawn(get_loop().switch)
+    pycoro.sleep(0)
+    task.kill()
+    assert task.ready()
+    with pycoro.Timeout(0.001, False) as timeout:
+        get_loop().switch()
+    assert not timeout.pending
+    assert get_loop().errors == {}
+
+
 def test_a_loop_is_one_for_each_thread() -> None:
     loops = [get_loop(), pycoro.get_hub()]
     thread = threading.Thread(target=lambda: loops.append(get_loop()))
@@ -115,6 +155,32 @@ def test_an_exception_in_a_callback_is_reported_once_and_kills_nothing(
     assert text.count("ZeroDivisionError: division by zero") == 1
     assert text.count("IndexError: list index out of range") == 1
     assert text.count("Traceback") == 2
+
+
+def test_an_error_in_reporting_an_error_does_not_end_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    unraisable: list[object] = []
+
+    class Broken:
+        def __call__(self) -> None:
+            raise ValueError("in the callback")
+
+        def __repr__(self) -> str:
+            raise KeyError("in its repr")
+
+    monkeypatch.setattr(sys, "unraisablehook", lambda hook: unraisable.append(hook.exc_type))
+    get_loop().call_soon(Broken())
+    pycoro.sleep(0)
+    closed = io.StringIO()
+    closed.close()
+    monkeypatch.setattr(sys, "stderr", closed)
+    task = spawn(lambda: 1 / 0)
+    task.join()
+    pycoro.sleep(0.001)
+    assert isinstance(task.exception, ZeroDivisionError)
+    assert unraisable == [KeyError, ValueError]
+    assert spawn(lambda: "works").get() == "works"
 
 
 def test_handle_error_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,6 +246,61 @@ def test_add_writer_calls_until_it_is_removed() -> None:
     loop.add_writer(ours, write)
     pycoro.sleep(0.01)
     assert (log, theirs.recv(10)) == ([1, 1, 1], b"xxx")
+    ours.close()
+    theirs.close()
+
+
+def test_a_socket_can_be_waited_for_after_its_callback_was_removed() -> None:
+    ours, theirs = socketpair()
+    for _ in range(2):  # the second time with what the first wait has left
+        get_loop().add_reader(ours, print)
+        assert get_loop().remove_reader(ours)
+        spawn(theirs.sendall, b"x")
+        ours.settimeout(5)
+        assert ours.recv(10) == b"x"
+    twin = type(ours)(fileno=ours.fileno())
+    twin.settimeout(0.001)
+    with pytest.raises(TimeoutError):
+        twin.recv(1)
+    twin.detach()
+    spawn(theirs.sendall, b"y")
+    assert ours.recv(10) == b"y"
+    ours.close()
+    theirs.close()
+
+
+def test_a_callback_may_read_as_often_as_it_likes(capsys: pytest.CaptureFixture[str]) -> None:
+    ours, theirs = socketpair()
+    theirs.sendall(b"x" * 300)
+    read: list[bytes] = []
+    get_loop().add_reader(ours, lambda: read.append(ours.recv(1)))
+    task = spawn(lambda: [pycoro.sleep(0) for _ in range(1000)])
+    task.join()
+    get_loop().remove_reader(ours)
+    assert (read, capsys.readouterr().err) == ([b"x"] * 300, "")
+    ours.close()
+    theirs.close()
+
+
+def test_one_in_poll_is_woken_once_when_its_descriptor_is_used_again() -> None:
+    ours, theirs = socketpair()
+    ours.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        while True:
+            ours.send(b"x" * 65536)
+    number = os.dup(ours.fileno())  # its registration outlives the close
+    poll = select.poll()
+    poll.register(number, select.POLLIN | select.POLLOUT)
+    again = WaitQueue()
+    task = spawn(lambda: (poll.poll(), again.wait(0.005)))
+    pycoro.sleep(0)
+    reader, writer = os.pipe()
+    os.dup2(writer, number)
+    wait_write(number)
+    get_loop().watch(number)
+    assert task.get()[1] is False  # not woken
+    for each in (reader, writer, number):
+        os.close(each)
     ours.close()
     theirs.close()
 
