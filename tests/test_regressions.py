@@ -341,13 +341,15 @@ def test_one_that_is_dropped_while_all_are_unwound() -> None:
     prints(
         """
 box = []
+go = threading.Event()
+thread = threading.Thread(target=lambda: (go.wait(), box.clear()), daemon=True)
+thread.start()  # at exit none can be started
 
 def first():
     try:
         main.switch()
     finally:
-        thread = threading.Thread(target=box.clear)
-        thread.start()
+        go.set()
         thread.join()
 
 a = Coroutine(first)
