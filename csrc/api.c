@@ -1,6 +1,6 @@
 /* Switching, for Python: parcels, and the life of a coroutine from start to end. See api.h; threads
-   are in api_threads.c. What is policy (whom to go on with, which exception) is asked of Python by
-   way of the hooks. */
+   are in api_threads.c. A result goes to a living parent at once. What else is policy (whom to go
+   on with, which exception) is asked of Python by way of the hooks. */
 #include <Python.h>
 
 #include "api.h"

@@ -13,13 +13,14 @@
 uintptr_t pc_base(void);
 
 /* Once, at import, in the main interpreter; ImportError elsewhere. `type` is Coroutine. Of its
-   slots this library alone writes _handle: None where there is no living coroutine. It reads
-   _parent, _name, _stack_size and _thread, and takes what is in _run and _context at the start.
-   The hooks, which are called with what is in parentheses:
+   slots this library alone writes _handle: True where there is a living coroutine, else None. It
+   reads _parent, _name, _stack_size and _thread, and takes what is in _run and _context at the
+   start. The hooks, which are called with what is in parentheses:
    finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
    simply goes to its living parent: gives (object, value, failed), who goes on and with what;
    refuse(code) raises the exception for a PC_REFUSED_ code;
-   called() in a thread some of whose coroutines want to be looked after, see pc_thread_kept();
+   called() in a thread some of whose coroutines want to be looked after: they are given by
+   pc_thread_kept() and pc_thread_orphan();
    dropped(object) when the last reference to a suspended coroutine of this thread has gone;
    shell() gives a blank Coroutine, to stand for one that has lost its object. */
 uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
@@ -46,8 +47,8 @@ uintptr_t pc_thread_kept(void);
 uintptr_t pc_thread_orphan(void);
 
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
-   gives the same to the constructor of `object`, whose handle it sets to None; RuntimeError where
-   that has a living coroutine. */
+   gives the same to the constructor of `object`, whose _handle it sets to None; RuntimeError
+   where that has a living coroutine. */
 uintptr_t pc_current(void);
 uintptr_t pc_enlist(uintptr_t object);
 
@@ -86,7 +87,8 @@ intptr_t pc_stack_most(void);
 intptr_t pc_stack_size_default(void);
 void pc_stack_set_default(intptr_t size);
 
-/* Of one alive, else -1: size of its stack (0: main); how deep the C stack of a suspended one is. */
+/* Of one alive, else -1: size of its stack (0: main); how deep the C stack of a suspended one
+   is. */
 intptr_t pc_stack_size_of(uintptr_t object);
 intptr_t pc_stack_depth(uintptr_t object);
 

@@ -1,4 +1,5 @@
-/* Threads, for Python: their begin and end, who runs, and who wants to be looked after. See api.h. */
+/* Threads, for Python: their begin and end, who runs, and who wants to be looked after. See api.h
+   for the functions, object.h for kept coroutines and orphans. */
 #include <Python.h>
 
 #include "api.h"

@@ -1,4 +1,4 @@
-"""Builds pycoro._native from api.h and the C files; setuptools calls `ffi` by cffi_modules.
+"""Builds pycoro._native_cffi from api.h and the C files; setuptools calls `ffi` by cffi_modules.
 
 Chooses one pystate_3XX.c by the running interpreter's version and one swap_*.c by its machine.
 Environment: PYCORO_SWAP=setjmp takes the portable switch everywhere; PYCORO_CFLAGS adds options

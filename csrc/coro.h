@@ -7,8 +7,9 @@
  *
  * Contract: the caller holds the lock that all threads share (in Python: the GIL) and keeps it
  * across a switch. A pc_coro lies on its own stack, which is never unmapped: a stale pointer may
- * be read, and reads as dead or as somebody else's. Nothing here knows Python objects; what of
- * the interpreter belongs to a coroutine is pystate.h's.
+ * be read, and reads as dead or as somebody else's. A main one lies in its thread's record, which
+ * pc_thread_leave() frees. Nothing here knows Python objects; what of the interpreter belongs to a
+ * coroutine is pystate.h's.
  */
 #ifndef PC_CORO_H
 #define PC_CORO_H
@@ -30,7 +31,7 @@ enum pc_coro_state { PC_CORO_FREE, PC_CORO_SUSPENDED, PC_CORO_RUNNING, PC_CORO_D
 struct pc_coro {
     struct pc_context context;
     enum pc_coro_state state;
-    struct pc_thread *thread; /* NULL once the thread has gone */
+    struct pc_thread *thread; /* NULL once it is abandoned, or the thread has gone */
     struct pc_stack *stack;   /* NULL: a main coroutine */
     pc_body *body;
     void *object, *kept, *run, *label; /* the owner's: see object.h, api.c */
@@ -45,7 +46,7 @@ struct pc_thread {
     void *carried;     /* what the switch under way brings along; the receiver takes it */
     int carried_throw; /* it is to be raised there */
     void *leftover;    /* of who ended; the receiver lets go of it */
-    int calls;         /* somebody else left work for this thread: see api.c */
+    int calls;         /* some coroutine wants to be looked after: see object.h */
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */
     struct pc_coro main;

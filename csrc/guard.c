@@ -15,7 +15,7 @@ enum {
     PATIENCE = 8,             /* faults in a row at one address that the former handler may see */
 };
 
-/* Written once, under the lock of pc_guard_install()'s caller, before the handler can run. */
+/* Written under the lock of pc_guard_install()'s caller, while ours is not the handler. */
 static struct sigaction former;
 static pc_guard_name *name_of;
 

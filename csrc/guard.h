@@ -8,7 +8,8 @@
  * dies with a sentence that names the coroutine and how to give it more.
  *
  * The handler runs on a stack of its own (sigaltstack), one for each thread. Faults elsewhere go
- * to the handler that was there before.
+ * to the handler that was there before; ours stays installed, and is put back on top of one that
+ * came later whenever a thread begins.
  */
 #ifndef PC_GUARD_H
 #define PC_GUARD_H

@@ -1,4 +1,5 @@
-/* See object.h. */
+/* See object.h. Coroutine's base class, which has one pointer, and its end: finalize() may be
+   called in vain or not at all, dealloc() is called once and last. */
 #include "object.h"
 
 #include "api.h"

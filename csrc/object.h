@@ -6,7 +6,8 @@
  * made from a base class in C, whose deallocation sees to it.
  *
  * "Kept" is an object whose last reference went where it could not be unwound: while it ran, or
- * in another thread. Its pc_coro then has a reference, until its thread makes a switch.
+ * in another thread. Its pc_coro then has a reference, until its thread makes a switch. "Orphan" is
+ * a pc_coro that lives on without its object: it ignored being unwound, say, or nobody tried.
  */
 #ifndef PC_OBJECT_H
 #define PC_OBJECT_H

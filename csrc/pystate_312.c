@@ -14,8 +14,8 @@
 const size_t PC_PY_STACK_SIZE = 832 << 10;
 const size_t PC_PY_RESERVE = 64 << 10;
 
-/* Calls in C that a coroutine may nest. 3.12.1 has 1,500 for a thread, later ones 10,000, with which
-   the compiler's recursions, which go by what is left of them, would need twice our stack. */
+/* Calls in C that a coroutine may nest. 3.12.1 has 1,500 for a thread, later ones 10,000, with
+   which the compiler's recursions, which go by what is left of them, would need twice our stack. */
 enum { C_CALLS = C_RECURSION_LIMIT < 3000 ? C_RECURSION_LIMIT : 3000 };
 
 struct state {

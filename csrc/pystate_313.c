@@ -1,7 +1,7 @@
 /* What of CPython 3.13's PyThreadState belongs to a coroutine. See pystate.h.
  *
  * Peculiar to 3.13: frames hang from the thread state itself; objects whose deallocation was put
- * off are a list with no depth of its own; the limit of C calls is far above what 3.12 allowed.
+ * off are a list with no depth of its own; the limit of C calls is far above 3.12.1's.
  */
 #include "pystate.h"
 

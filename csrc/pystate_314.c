@@ -1,7 +1,8 @@
 /* What of CPython 3.14's PyThreadState belongs to a coroutine. See pystate.h.
  *
  * Peculiar to 3.14: C recursion is limited by address, with bounds in _PyThreadStateImpl, which
- * only the internal headers declare. So a stack of any size is safe, and no reserve is needed.
+ * only the internal headers declare. So no reserve is needed, and any stack is safe that has more
+ * than the margins which the interpreter keeps: PC_STACK_MIN sees to that.
  */
 #include "pystate.h"
 

@@ -5,11 +5,11 @@
  *     | guard | extra | reserve | ... C stack, growing down | border | data, growing up ... |
  *
  * The guard never opens. At the top of the reserve is a tripwire: it faults, and pc_stack_open()
- * moves it down a step (see guard.h: that is how a runaway recursion is noticed). Extra is for
- * recursion that cannot be stopped and may end by itself; only the first stacks have it, for it
- * costs page tables when there are many. The border is in the middle of a page, so that a shallow
- * user of both sides touches one page, and differs from stack to stack, so that the hot lines of
- * many stacks do not fall into the same cache sets.
+ * moves it down a step (see guard.h: that is how a runaway recursion is noticed). Extra, 3 MiB, is
+ * for recursion that cannot be stopped and may end by itself; only the first 1,024 stacks of a size
+ * have it (a few more, to fill a slab), for it costs page tables when there are many. The
+ * border is in the middle of a page, so that a shallow user of both sides touches one page, and
+ * differs from stack to stack, so that hot lines of many do not fall into the same cache sets.
  *
  * Contract: slabs are never unmapped, so a stale address stays readable. All calls but
  * pc_stack_find() and pc_stack_open() need the caller's lock (in Python: the GIL); those two are

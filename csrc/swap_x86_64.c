@@ -1,9 +1,9 @@
 /* Switching on x86-64, System V ABI: six registers and two control words. See context.h.
  *
  * A suspended context's stack, upwards from sp: mxcsr and x87 control word (8 bytes), r15, r14,
- * r13, r12, rbx, rbp, return address. Control words are loaded only where they differ (of
- * mxcsr, the low six bits are status and nobody's): writing them is slow. Leaves by `ret`, so that the processor's return predictor stays in step: both
- * sides return to the same caller.
+ * r13, r12, rbx, rbp, return address. Control words are loaded only where they differ (of mxcsr,
+ * the low six bits are status and nobody's): writing them is slow. Leaves by `ret`, so that the
+ * processor's return predictor stays in step: both sides return to the same caller.
  */
 #include "context.h"
 

@@ -1,7 +1,8 @@
 """The C library, by its compiled cffi module. Nobody else imports that module.
 
-Each name here is a function of csrc/api.h without its prefix, where the contracts are. Objects
-pass by address and keep their identity. The functions keep the GIL.
+Each name here is a function or constant of csrc/api.h without its prefix, where the contracts are;
+`Base` is what pc_base() gives. Objects pass by address and keep their identity. A coroutine passes
+as its Coroutine. The functions keep the GIL.
 """
 
 from collections.abc import Callable

@@ -1,12 +1,13 @@
 """Coroutines with stacks of their own: Python objects with `switch()`.
 
-Here is the policy over the C library's mechanism: who goes on when a coroutine ends, what a value
-or an exception becomes on its way, and every exception. What happens to one that is dropped, or
-whose thread ends, is in threads.py. Semantics are those of greenlet (PyPI), with contextvars on
-top.
+Here is the policy over the C library's mechanism: who goes on when a coroutine ends and its parent
+does not simply get the result, what a value or an exception becomes on its way, and every
+exception. The C library starts a coroutine and sees its object die. What happens to one that is
+dropped, or whose thread ends, is in threads.py. Semantics are those of greenlet (PyPI), with
+contextvars on top.
 
-What a switch delivers goes to the C library in one call, as a parcel (coroutine, value): no trace
-function, finalizer or signal handler can come in between.
+What a switch delivers goes to the C library in one call, as a parcel: (coroutine, value), or the
+coroutine alone. No trace function, finalizer or signal handler can come in between.
 
 A suspended coroutine's own stack must hold no reference to its Coroutine, or dropping the last one
 would not be noticed: no frame in here keeps `self` of the running one over a switch.
@@ -278,7 +279,8 @@ def _choose_context(context: Any) -> contextvars.Context | None:
 
 
 def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine, Any, bool]:
-    """`coroutine` has ended with a result, or with an exception: who goes on?"""
+    """`coroutine` (None: its object is gone) has ended with a result, or with an exception: who
+    goes on? Not called where a result goes to a parent that is alive."""
     if failed and isinstance(value, CoroutineExit):
         failed = False
     if coroutine is None:  # its object is gone: nobody waits but the thread itself
@@ -287,7 +289,7 @@ def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[Coro
 
 
 def _called() -> None:
-    """Another thread dropped coroutines of this one."""
+    """Coroutines of this thread were dropped where they could not be unwound, or ignored it."""
     threads.reap(_current())
 
 
@@ -310,7 +312,7 @@ def _begin_thread() -> Coroutine:
 
 
 def _dropped(coroutine: Coroutine, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-    """The last reference to a living coroutine has gone."""
+    """The last reference to a suspended coroutine of this thread has gone."""
     # A default, because at the interpreter's end module globals may be gone; what was left to
     # unwind has been unwound by atexit then.
     if not finalizing():

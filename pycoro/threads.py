@@ -4,7 +4,7 @@ A coroutine that is suspended when its last reference goes, or when its thread o
 is unwound: CoroutineExit is raised in it, in its own thread, so that its `finally` blocks run. One
 that swallows that, suspends itself again and loses its object again, is thrown into once more, then
 abandoned: it never goes on, and its frames stay as they are for good. At the end of its thread or
-of the process it is abandoned at once. Greenlet (PyPI) instead keeps the frames, and leaves it be.
+of the process it is abandoned at once. Greenlet (PyPI) instead keeps it, object and frames.
 """
 
 from __future__ import annotations
