@@ -58,7 +58,7 @@ void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value)
 
 int pc_object_check(PyObject *object)
 {
-    if (Py_IS_TYPE(object, coroutine_type) || PyObject_TypeCheck(object, &base_type))
+    if (PyObject_TypeCheck(object, coroutine_type))
         return 0;
     PyErr_Format(PyExc_TypeError, "a Coroutine is needed, not %.100s", Py_TYPE(object)->tp_name);
     return -1;
@@ -166,10 +166,10 @@ static int find_slot(PyObject *type, enum pc_slot slot)
 
 int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped)
 {
+    coroutine_type = (PyTypeObject *)Py_NewRef(type);
     for (int slot = 0; slot < PC_SLOTS; slot++)
         if (find_slot(type, (enum pc_slot)slot) != 0)
             return -1;
-    coroutine_type = (PyTypeObject *)Py_NewRef(type);
     called_hook = Py_NewRef(called);
     dropped_hook = Py_NewRef(dropped);
     return 0;

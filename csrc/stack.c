@@ -81,6 +81,18 @@ static struct pc_class *find_class(size_t size, size_t reserve)
     return classes = class;
 }
 
+/* As many spans as `count`, or fewer when address space is short: says how many. */
+static void *map_spans(size_t *count, size_t span)
+{
+    for (; *count >= 1; *count /= 2) {
+        void *memory = mmap(NULL, *count * span, PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+        if (memory != MAP_FAILED)
+            return memory;
+    }
+    return MAP_FAILED;
+}
+
 static struct pc_slab *map_slab(struct pc_class *class)
 {
     size_t count = class->next_count;
@@ -90,13 +102,13 @@ static struct pc_slab *map_slab(struct pc_class *class)
     struct pc_slab *slab = calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
     if (!slab)
         return NULL;
-    /* One span is kept whole whatever the limits are: fewer spans when address space is short. */
-    void *memory = MAP_FAILED;
-    for (; count >= 1 && memory == MAP_FAILED; count /= 2) {
-        memory = mmap(NULL, count * span, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (memory != MAP_FAILED)
-            break;
+    size_t most = count;
+    void *memory = map_spans(&count, span);
+    if (memory == MAP_FAILED && extra) { /* rather none of them than no stack */
+        extra = 0;
+        span = class->size;
+        count = most;
+        memory = map_spans(&count, span);
     }
     if (memory == MAP_FAILED) {
         free(slab);

@@ -107,6 +107,19 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     def _deadline(self) -> float | None:
         return monotonic() + self._timeout if self._timeout else None
 
+    def _repeat(self, direction: int, call: Any, *args: Any) -> Any:
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
+        deadline = self._deadline()
+        while True:
+            try:
+                return call(self, *args)
+            except BlockingIOError:
+                if self._timeout == 0.0:
+                    raise
+            self._wait(direction, deadline)
+
     # ---- timeouts ----
 
     def settimeout(self, value: Any, /) -> None:
@@ -158,37 +171,24 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        return self._retry_read(_recv_into, buffer, nbytes, flags)  # type: ignore[no-any-return]
+        return self._repeat(READ, _recv_into, buffer, nbytes, flags)  # type: ignore[no-any-return]
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> Any:
-        return self._retry_read(_raw.recvfrom, bufsize, flags)
+        return self._repeat(READ, _raw.recvfrom, bufsize, flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> Any:
-        return self._retry_read(_raw.recvfrom_into, buffer, nbytes, flags)
+        return self._repeat(READ, _raw.recvfrom_into, buffer, nbytes, flags)
 
     def recvmsg(self, *args: Any) -> Any:
-        return self._retry_read(_raw.recvmsg, *args)
+        return self._repeat(READ, _raw.recvmsg, *args)
 
     def recvmsg_into(self, *args: Any) -> Any:
-        return self._retry_read(_raw.recvmsg_into, *args)
-
-    def _retry_read(self, call: Any, *args: Any) -> Any:
-        self._streak += 1
-        if self._streak > STREAK:
-            self._rest()
-        deadline = self._deadline()
-        while True:
-            try:
-                return call(self, *args)
-            except BlockingIOError:
-                if self._timeout == 0.0:
-                    raise
-            self._wait(READ, deadline)
+        return self._repeat(READ, _raw.recvmsg_into, *args)
 
     # ---- writing ----
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        return self._retry_write(_send, data, flags)  # type: ignore[no-any-return]
+        return self._repeat(WRITE, _send, data, flags)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         self._streak += 1
@@ -216,23 +216,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             self._wait(WRITE, deadline)
 
     def sendto(self, *args: Any) -> int:
-        return self._retry_write(_raw.sendto, *args)  # type: ignore[no-any-return]
+        return self._repeat(WRITE, _raw.sendto, *args)  # type: ignore[no-any-return]
 
     def sendmsg(self, *args: Any) -> int:
-        return self._retry_write(_raw.sendmsg, *args)  # type: ignore[no-any-return]
-
-    def _retry_write(self, call: Any, *args: Any) -> Any:
-        self._streak += 1
-        if self._streak > STREAK:
-            self._rest()
-        deadline = self._deadline()
-        while True:
-            try:
-                return call(self, *args)
-            except BlockingIOError:
-                if self._timeout == 0.0:
-                    raise
-            self._wait(WRITE, deadline)
+        return self._repeat(WRITE, _raw.sendmsg, *args)  # type: ignore[no-any-return]
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._timeout == 0.0:
@@ -243,7 +230,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             number = file.fileno()
             while count is None or sent < count:
                 size = _SENDFILE_MOST if count is None else min(count - sent, _SENDFILE_MOST)
-                more = self._retry_write(_sendfile, number, offset + sent, size)
+                more = self._repeat(WRITE, _sendfile, number, offset + sent, size)
                 if not more:
                     break
                 sent += more
@@ -261,7 +248,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     # ---- connections ----
 
     def accept(self) -> tuple[socket, Any]:
-        fd, address = self._retry_read(_accept)
+        fd, address = self._repeat(READ, _accept)
         return socket(_get_family(self), _get_type(self), _get_proto(self), fd), address
 
     def connect(self, address: Any, /) -> None:
