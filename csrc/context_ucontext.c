@@ -1,6 +1,6 @@
 /* Entering a stack by ucontext, and what tools are told. See context.h.
  *
- * A new context is run at once up to where it parks itself, so that from then on it is like any
+ * A new context is run at once up to where it switches back, so that from then on it is like any
  * suspended one: the one cost of ucontext (its signal mask calls) is paid once for a stack.
  */
 #include "context.h"
@@ -14,7 +14,7 @@ struct birth {
     struct pc_context *context;
     void (*entry)(void *);
     void *argument;
-    ucontext_t creator;
+    struct pc_context creator; /* who waits until the new one has come up */
 };
 
 /* makecontext passes ints only; the thread is the same on both sides, so a thread-local does. */
@@ -76,12 +76,8 @@ static void trampoline(void)
     void (*entry)(void *) = birth->entry;
     void *argument = birth->argument;
     tell_arrival(me);
-    struct pc_context creator = {0};
-#ifdef PC_TELL_TOOLS
-    creator = *leaving;
-#endif
-    tell_departure(me, &creator);
-    pc_context_park(me, &birth->creator);
+    tell_departure(me, &birth->creator);
+    pc_context_jump(me, &birth->creator);
     tell_arrival(me);
     entry(argument);
 }
@@ -90,7 +86,6 @@ int pc_context_create(struct pc_context *context, char *low, char *high, void (*
                       void *argument)
 {
     struct birth birth = {.context = context, .entry = entry, .argument = argument};
-    struct pc_context creator = {0};
     ucontext_t fresh;
     if (getcontext(&fresh) != 0)
         return -1;
@@ -105,12 +100,11 @@ int pc_context_create(struct pc_context *context, char *low, char *high, void (*
     fresh.uc_link = NULL;
     makecontext(&fresh, trampoline, 0);
     being_born = &birth;
-    tell_departure(&creator, context);
-    int failed = swapcontext(&birth.creator, &fresh);
-    if (!failed)
-        tell_arrival(&creator);
+    tell_departure(&birth.creator, context);
+    pc_context_park(&birth.creator, &fresh);
+    tell_arrival(&birth.creator);
     being_born = NULL;
-    return failed;
+    return 0;
 }
 
 void pc_context_destroy(struct pc_context *context)
