@@ -87,10 +87,8 @@ intptr_t pc_stack_most(void);
 intptr_t pc_stack_size_default(void);
 void pc_stack_set_default(intptr_t size);
 
-/* Of one alive, else -1: size of its stack (0: main); how deep the C stack of a suspended one
-   is. */
+/* Size of the stack of one alive (0: main), else -1. */
 intptr_t pc_stack_size_of(uintptr_t object);
-intptr_t pc_stack_depth(uintptr_t object);
 
 /* Counts of the whole process. */
 enum {

@@ -97,14 +97,6 @@ intptr_t pc_stack_size_of(uintptr_t object)
     return coro->stack ? (intptr_t)pc_stack_size(coro->stack) : 0;
 }
 
-intptr_t pc_stack_depth(uintptr_t object)
-{
-    struct pc_coro *coro = coro_of(object);
-    if (!coro || coro->state != PC_CORO_SUSPENDED || !coro->stack)
-        return -1;
-    return coro->stack->border - (char *)coro->context.sp;
-}
-
 intptr_t pc_count(int what)
 {
     struct pc_stack_stats stats;

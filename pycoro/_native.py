@@ -33,11 +33,9 @@ copy_context: Callable[[], Any] = lib.pc_copy_context
 stack_size_default: Callable[[], int] = lib.pc_stack_size_default
 stack_set_default: Callable[[int], None] = lib.pc_stack_set_default
 stack_size_of: Callable[[Any], int] = lib.pc_stack_size_of
-stack_depth: Callable[[Any], int] = lib.pc_stack_depth
 count: Callable[[int], int] = lib.pc_count
 
 REFUSED_OTHER_THREAD: int = lib.PC_REFUSED_OTHER_THREAD
-REFUSED_DEAD: int = lib.PC_REFUSED_DEAD
 REFUSED_NO_MEMORY: int = lib.PC_REFUSED_NO_MEMORY
 REFUSED_NO_MAPPINGS: int = lib.PC_REFUSED_NO_MAPPINGS
 REFUSED_SIZE: int = lib.PC_REFUSED_SIZE
