@@ -14,7 +14,7 @@ uintptr_t pc_base(void);
 
 /* Once, at import, in the main interpreter; ImportError elsewhere. `type` is Coroutine. Of its
    slots this library alone writes _handle: True where there is a living coroutine, else None. It
-   reads _parent, _name, _stack_size and _thread, and takes what is in _run and _context at the
+   reads _parent, _name, _stack_size and _thread, and takes what is in _entry and _context at the
    start. The hooks, which are called with what is in parentheses:
    finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
    simply goes to its living parent: gives (object, value, failed), who goes on and with what;
@@ -45,6 +45,9 @@ uintptr_t pc_thread_end(uintptr_t main);
 uintptr_t pc_thread_remaining(void);
 uintptr_t pc_thread_kept(void);
 uintptr_t pc_thread_orphan(void);
+
+/* A list of all suspended coroutines of the calling thread, main included where it is one. */
+uintptr_t pc_thread_suspended(void);
 
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
    gives the same to the constructor of `object`, whose _handle it sets to None; RuntimeError

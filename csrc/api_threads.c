@@ -166,6 +166,25 @@ uintptr_t pc_thread_orphan(void)
     return coro ? (uintptr_t)bind_shell(coro) : new_reference(NULL);
 }
 
+uintptr_t pc_thread_suspended(void)
+{
+    struct pc_thread *thread = pc_api_here();
+    PyObject *list = PyList_New(0);
+    if (!list || !thread)
+        return (uintptr_t)list;
+    /* A list that grows runs no code, so the ring stays as it is. */
+    struct pc_coro *coro = &thread->main;
+    do {
+        if (coro->state == PC_CORO_SUSPENDED && coro->object &&
+            PyList_Append(list, coro->object) != 0) {
+            Py_DECREF(list);
+            return 0;
+        }
+        coro = coro->next;
+    } while (coro != &thread->main);
+    return (uintptr_t)list;
+}
+
 /* ---- who runs ---- */
 
 uintptr_t pc_current(void)

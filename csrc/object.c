@@ -20,7 +20,7 @@ static PyTypeObject base_type; /* below */
 
 static const char *const slot_names[PC_SLOTS] = {
     [PC_HANDLE] = "_handle",   [PC_PARENT] = "_parent",
-    [PC_RUN] = "_run",         [PC_CONTEXT] = "_context",
+    [PC_RUN] = "_entry",         [PC_CONTEXT] = "_context",
     [PC_NAME] = "_name",       [PC_STACK_BYTES] = "_stack_size",
     [PC_THREAD] = "_thread",
 };

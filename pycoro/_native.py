@@ -17,6 +17,7 @@ thread_end: Callable[[Any], None] = lib.pc_thread_end
 thread_remaining: Callable[[], Any] = lib.pc_thread_remaining
 thread_kept: Callable[[], Any] = lib.pc_thread_kept
 thread_orphan: Callable[[], Any] = lib.pc_thread_orphan
+thread_suspended: Callable[[], list[Any]] = lib.pc_thread_suspended
 current: Callable[[], Any] = lib.pc_current
 enlist: Callable[[Any], Any] = lib.pc_enlist
 switch: Callable[[Any], Any] = lib.pc_switch

@@ -56,10 +56,11 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
     __slots__ = (
         "__weakref__",
         "_context",  # until the start
+        "_entry",  # until the start
         "_handle",  # the C library's: None before the start and after the end
         "_name",
+        "_notes",  # dict of what others keep for it, by their own keys; unset until then
         "_parent",
-        "_run",  # until the start
         "_stack_size",
         "_thread",  # its Thread, in threads.py
         "_wait",  # the scheduler's: what it waits on
@@ -68,6 +69,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
     _handle: object | None
     _thread: threads.Thread
     _wait: Any
+    _notes: dict[Any, Any]
 
     def __init__(
         self,
@@ -87,7 +89,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
             parent = here
         elif not isinstance(parent, Coroutine):
             raise TypeError(f"parent must be a Coroutine, not {type(parent).__name__}")
-        self._run: Callable[..., Any] | None = run
+        self._entry: Callable[..., Any] | None = run
         self._parent: Coroutine | None = parent
         self._thread = parent._thread
         self._wait = None
@@ -112,7 +114,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
 
     def _switch_slowly(self, values: tuple[Any, ...]) -> Any:
         target: Coroutine = self
-        if self._handle is None and self._run is None:
+        if self._handle is None and self._entry is None:
             target = route(self, values, False)[0]
         return _switch_values((target, values))
 
@@ -139,12 +141,12 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
     @property
     def started(self) -> bool:
         """Has run begun? Stays true when it has ended."""
-        return self._run is None
+        return self._entry is None
 
     @property
     def dead(self) -> bool:
         """Has it ended? False before the start."""
-        return self._run is None and self._handle is None
+        return self._entry is None and self._handle is None
 
     @property
     def parent(self) -> Coroutine | None:
@@ -174,7 +176,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
     def name(self) -> str:
         """As given, or the name of what it runs, or ran last."""
         if self._name is None:
-            self._name = getattr(self._run, "__qualname__", type(self._run).__qualname__)
+            self._name = getattr(self._entry, "__qualname__", type(self._entry).__qualname__)
         return self._name
 
     @property
@@ -201,7 +203,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
             raise TypeError(f"context must be a Context or None, not {type(context).__name__}")
         if _native.set_context((self, context)):
             return
-        if self._run is not None:
+        if self._entry is not None:
             self._context = context
         else:
             raise CoroutineError(f"{self!r} has ended: it has no context any more")
@@ -213,7 +215,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
         return size if size >= 0 else self._stack_size or stack_size()
 
     def __repr__(self) -> str:
-        if self._run is not None:
+        if self._entry is not None:
             state = "not started"
         elif self._handle is None:
             state = "dead" if not self._thread.ended else "dead (its thread has ended)"
@@ -252,10 +254,10 @@ def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine
     """Who gets what was meant for `target`: that, or its nearest parent that is alive or can be
     started. One that has not started ends unrun by what is raised in it."""
     while target is not None:
-        if target._handle is not None or (target._run is not None and not failed):
+        if target._handle is not None or (target._entry is not None and not failed):
             return target, value, failed
-        if target._run is not None:
-            target._name, target._run, target._context = target.name, None, None
+        if target._entry is not None:
+            target._name, target._entry, target._context = target.name, None, None
         if failed and isinstance(value, CoroutineExit):
             failed = False
         target = target._parent
@@ -296,7 +298,7 @@ def _called() -> None:
 def _shell() -> Coroutine:
     """Stands for a coroutine whose object is gone."""
     shell = Coroutine.__new__(Coroutine)
-    shell._run = shell._context = shell._stack_size = shell._wait = None
+    shell._entry = shell._context = shell._stack_size = shell._wait = None
     shell._name = "one without an object"
     thread = threads.of_this()
     shell._thread, shell._parent = thread, thread.main
@@ -305,7 +307,7 @@ def _shell() -> Coroutine:
 
 def _begin_thread() -> Coroutine:
     main = Coroutine.__new__(Coroutine)
-    main._run = main._parent = main._context = main._stack_size = main._wait = None
+    main._entry = main._parent = main._context = main._stack_size = main._wait = None
     main._name = "main"
     threads.begin(main)
     return main

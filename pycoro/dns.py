@@ -48,8 +48,9 @@ class _Call:
         self.result: Any = None
         self.error: BaseException | None = None
 
-    def forget(self, waiter: Any) -> None:
+    def forget(self, waiter: Any) -> bool:
         self.waiter = None
+        return True
 
 
 @defer_interrupt

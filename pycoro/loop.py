@@ -1,12 +1,11 @@
-"""The loop: who runs next in a thread, and what they wait for.
+"""The loop: timers, descriptors and callbacks of a thread, and its end.
 
 Each thread has one Loop, made when first asked for. It is a coroutine itself, but not every switch
-goes through it: whoever has to wait hands over to the next in the queue `ready`, straight. In there
-stand tasks that have not started, coroutines that are to go on, and callbacks, whose turn is the
-loop's. One of these is always there, or is running: the loop's own look at timers and descriptors.
+goes through it: see schedule.py. In its own turn it runs callbacks that are due and takes a look at
+timers and descriptors; that look always has its place in the queue.
 
-A coroutine that waits has in `_wait` what it waits for: an object with forget(waiter), by which
-the wait can be broken off. Whoever wakes it clears `_wait` first, so it is never in `ready` twice.
+`clock` gives seconds; timers are by it. With `jump` set, time passes by itself when all wait: it is
+called with the next timer's time, instead of sleeping until then (testing.py does that).
 """
 
 from __future__ import annotations
@@ -15,13 +14,15 @@ import os
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
+from types import TracebackType
 from typing import Any
 
-from . import _native
+from . import _native, deadlock
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, LoopExit
 from .poller import READ, WRITE
 from .reports import report, report_unraisable
+from .schedule import BROKEN_OFF, Handle, Scheduler
 from .timers import Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
@@ -31,87 +32,44 @@ _switch = _native.switch
 _current = _native.current
 
 
-class Handle:
-    """A callback that is to run soon. `cancel()` at any time before."""
-
-    __slots__ = ("args", "callback")
-
-    _handle = None  # see Loop._begin()
-
-    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.callback: Callable[..., Any] | None = callback
-        self.args = args
-
-    def cancel(self) -> None:
-        self.callback = None
-        self.args = ()
-
-    def run(self) -> None:
-        if self.callback is not None:
-            self.callback(*self.args)
-
-    def __repr__(self) -> str:
-        return f"<Handle {self.callback!r}>"
-
-
-class Loop(Coroutine):
-    """A thread's loop. get_loop() gives it; do not make one."""
+class Loop(Scheduler):
+    """A thread's loop, gevent's Hub. get_loop() gives it; do not make one."""
 
     __slots__ = (
-        "_due",
-        "_in_line",
+        "__dict__",
+        "_joiners",
+        "_limits",
         "_timers",
-        "_turn",
-        "_wakeup",
         "_watches",
-        "closed",
-        "errors",
+        "clock",
         "foreign",
-        "main",
-        "ready",
+        "jump",
     )
 
+    # Errors that are no task's own affair, and those that are none at all: gevent's names.
+    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
+    NOT_ERROR: tuple[type[BaseException], ...] = (CoroutineExit, SystemExit)
+
     def __init__(self) -> None:
-        self.main: Coroutine = current()._thread.main
-        super().__init__(self._serve, self.main, name="loop", context="empty")
-        self.ready: deque[Any] = deque()
-        self.errors: dict[Any, list[BaseException]] = {}  # to be raised there, in turn
+        super().__init__(self._look)
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
-        self.closed = False
-        self._due: deque[Handle] = deque()  # callbacks whose turn has come
-        self._turn = Handle(self._look, ())
-        self._in_line = True  # is _turn in `ready`?
+        self.clock: Callable[[], float] = monotonic
+        self.jump: Callable[[float], None] | None = None
         self._timers = TimerHeap()
+        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do, and
+        self._limits = 0  # how many of them for a limited time
         self._watches = Watches(self, self.ready.append)
-        self._wakeup = Wakeup()
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
-        self.ready.append(self._turn)
 
-    # ---- callbacks ----
-
-    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
-        """Calls it in the loop when its turn comes, in the order of calls and spawns. It must not
-        wait for anything: spawn a task for that. Only for the loop's own thread. TypeError where
-        it is not callable."""
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
-        handle = Handle(callback, args)
-        self.ready.append(handle)
-        return handle
-
-    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
-        """Like call_soon(), from any thread or signal handler; wakes the loop."""
-        handle = self.call_soon(callback, *args)
-        self._wakeup.wake()
-        return handle
+    # ---- timers ----
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Calls it after `delay` seconds, not before. Those due at the same time run in the order
         they were made."""
-        return self.add_timer(Timer(monotonic() + delay, callback, args))
+        return self.add_timer(Timer(self.clock() + delay, callback, args))
 
     def add_timer(self, timer: Timer) -> Timer:
-        """`timer.when` is by time.monotonic()."""
+        """`timer.when` is by the loop's clock."""
         self._timers.add(timer)
         return timer
 
@@ -153,107 +111,6 @@ class Loop(Coroutine):
         """Was there one?"""
         return self._watches.set_callback(_number_of(fd), WRITE, None)
 
-    # ---- waiting and waking: what waiting.py is made of ----
-
-    def enlist(self, where: Any) -> Coroutine:
-        """The running coroutine is about to wait for `where`: gives what to wake() later. Call
-        pass_on() next. RuntimeError in a callback, which must not wait."""
-        me = _current()
-        if me is self:
-            raise RuntimeError(
-                "a callback of the loop must not wait: spawn a task that does, and waits there"
-            )
-        me._wait = where
-        return me  # type: ignore[no-any-return]
-
-    @defer_interrupt
-    def pass_on(self) -> None:
-        """Suspends the running coroutine, which stands in a queue somewhere, until its turn."""
-        try:
-            entry = self.ready.popleft()
-        except IndexError:  # a callback of the loop's turn has switched to us
-            entry = self._turn
-        try:
-            _switch(entry if entry._handle is not None else self._begin(entry))
-        except BaseException:  # thrown into us: unwinding, or a plain throw()
-            self._break_off()
-            raise
-        if self.errors:
-            self._raise_error()
-
-    def _break_off(self) -> None:
-        me = _current()
-        where, me._wait = me._wait, None
-        if where is not None:
-            where.forget(me)
-        else:
-            try:
-                self.ready.remove(me)
-            except ValueError:
-                pass
-
-    def wake(self, waiter: Any) -> None:
-        """It goes on when its turn comes. It must be waiting; nothing may be left of its wait."""
-        waiter._wait = None
-        self.ready.append(waiter)
-
-    def interrupt(self, waiter: Coroutine, error: BaseException) -> None:
-        """Breaks off the wait and raises the error there; also in one that has been woken already,
-        or that waits for a plain switch() to come back."""
-        where = waiter._wait
-        if where is not None:
-            waiter._wait = None
-            where.forget(waiter)
-            self.ready.append(waiter)
-        elif waiter not in self.ready:  # it waits for a plain switch() to come back
-            if not waiter.dead:
-                self.call_soon(waiter.throw, error)
-            return
-        errors = self.errors.setdefault(waiter, [])
-        if not (isinstance(error, CoroutineExit) and any(type(e) is type(error) for e in errors)):
-            errors.append(error)  # of two kills that it has not noticed yet, one is enough
-
-    def interrupt_main(self, error: BaseException) -> None:
-        """Raises the error in the thread's main program, wherever that is."""
-        self.interrupt(self.main, error)
-
-    def _raise_error(self) -> None:
-        me = _current()
-        errors = self.errors.pop(me, None)
-        if errors:
-            for later in errors[1:]:
-                self.call_soon(self.interrupt, me, later)
-            raise errors[0]
-
-    def _begin(self, entry: Any) -> Coroutine:
-        """Whom to switch to for one that is not alive: a new task gets its stack, and fails where
-        it cannot have it; a callback is the loop's. Passes over those that have ended."""
-        while True:
-            if isinstance(entry, Handle):
-                if entry is self._turn:
-                    self._in_line = False
-                self._due.append(entry)
-                self._wake_up()
-                return self
-            if entry._handle is not None:
-                return entry  # type: ignore[no-any-return]
-            if entry._run is not None:
-                try:
-                    _native.prepare(entry)
-                    return entry  # type: ignore[no-any-return]
-                except BaseException as error:
-                    entry.fail(error)
-            try:
-                entry = self.ready.popleft()
-            except IndexError:
-                entry = self._turn
-
-    def _wake_up(self) -> None:
-        if self.closed:
-            raise LoopExit("the loop has ended, for its thread ends: nothing can be waited for")
-        if self._handle is None:
-            _native.prepare(self)
-
     # ---- the loop's own turn ----
 
     @defer_interrupt
@@ -270,7 +127,7 @@ class Loop(Coroutine):
                 except CoroutineExit:
                     raise
                 except BaseException as error:  # of a plain coroutine that was made in here
-                    self._tell_error(None, error)
+                    self.tell_error(None, error)
         except CoroutineExit:  # the thread ends
             self.release()
 
@@ -280,10 +137,10 @@ class Loop(Coroutine):
         if self._in_line:
             return
         try:
-            calls = self._watches.poll(0.0 if self.ready else self._patience())
+            calls = self._watches.poll(0.0) if self.ready else self._sleep()
             timers = self._timers
             if len(timers):
-                now = monotonic()
+                now = self.clock()
                 while (timer := timers.pop_due(now)) is not None:
                     self._run_callback(timer)
             for watch, callback in calls:
@@ -295,62 +152,148 @@ class Loop(Coroutine):
                 self._in_line = True
                 self.ready.append(self._turn)
 
-    def _patience(self) -> float:
-        """How long to sleep, in seconds; negative: until something happens."""
+    def _sleep(self) -> list[tuple[Watch, Any]]:
+        """In the kernel, until a timer is due or something happens."""
+        if self._joiners and not self._has_work():
+            for joiner in self._joiners:
+                self.wake(joiner)
+            self._joiners.clear()
+            return self._watches.poll(0.0)
         due = self._timers.next_due()
-        if due is not None:
-            return min(max(0.0, due - monotonic()), _LONGEST)
-        if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return -1.0
-        self.interrupt_main(
-            LoopExit(
-                "this would wait forever: no task can run, no timer is set and no descriptor is "
-                "waited for, so nothing can ever wake the main program"
-            )
+        if due is None:
+            return self._sleep_without_end()
+        if self.jump is None or self.foreign:
+            return self._watches.poll(min(max(0.0, due - self.clock()), _LONGEST))
+        calls = self._watches.poll(0.0)
+        if not calls and not self.ready:
+            self.jump(due)
+        return calls
+
+    def _has_work(self) -> bool:
+        """Is there anything to come but time limits of join()?"""
+        return (
+            len(self._timers) > self._limits
+            or self.foreign > 0
+            or self._watches.awaited(self._wakeup.fd)
         )
-        return 0.0
+
+    def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
+        if self.foreign or self._watches.awaited(self._wakeup.fd):
+            return self._watches.poll(-1.0)
+        if deadlock.may_be_woken(self):
+            try:
+                return self._watches.poll(-1.0)
+            finally:
+                deadlock.awake(self)
+        self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
+        return self._watches.poll(0.0)
 
     def _run_callback(self, callback: Handle | Timer) -> None:
         try:
             callback.run()
         except BaseException as error:
-            self._tell_error(callback, error)
+            self.tell_error(callback, error)
 
-    def _tell_error(self, context: Any, error: BaseException) -> None:
+    # ---- errors ----
+
+    def tell_error(self, context: Any, error: BaseException) -> None:
+        """handle_error(), whatever that does."""
         try:
-            self.handle_error(context, error)
-        except (KeyboardInterrupt, SystemExit) as another:
+            self.handle_error(context, type(error), error, error.__traceback__)
+        except self.SYSTEM_ERROR as another:
             self.interrupt_main(another)
         except BaseException as another:  # must not end the loop
             report_unraisable(another)  # to sys.unraisablehook
 
-    # ---- errors and the end ----
-
-    def handle_error(self, context: Any, error: BaseException) -> None:
-        """An exception has ended `context`: a task, a Handle, a Timer, or None. KeyboardInterrupt
-        and SystemExit are raised in the main program, others are reported on stderr. May be
-        replaced."""
-        if isinstance(error, (KeyboardInterrupt, SystemExit)):
-            self.interrupt_main(error)
-        elif not isinstance(error, CoroutineExit):
-            report(context, error)
+    def handle_error(
+        self,
+        context: Any,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """An exception has ended `context`: a task, a Handle, a Timer, or None. What is in
+        SYSTEM_ERROR is raised in the main program; else it is reported on stderr, unless it is in
+        NOT_ERROR. May be replaced; gevent's Hub.handle_error."""
+        if value is None:
+            return
+        if isinstance(value, self.SYSTEM_ERROR):
+            self.interrupt_main(value)
+        elif not isinstance(value, self.NOT_ERROR):
+            report(context, value)
 
     def on_ctrl_c(self) -> None:
         """KeyboardInterrupt in the main program. Safe in a signal handler."""
         self.call_soon_threadsafe(self.interrupt_main, KeyboardInterrupt())
+
+    # ---- the end ----
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Waits until there is nothing more to do in this thread: no task can run, no timer is
+        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join."""
+        waiter = self.enlist(self)
+        self._joiners.append(waiter)
+        if timeout is None:
+            self.pass_on()
+            return True
+        over = []
+
+        def leave() -> None:
+            if waiter._wait is self and self.forget(waiter):
+                over.append(True)
+                self.wake(waiter)
+
+        try:
+            timer = self.call_later(timeout, leave)
+        except BaseException:  # `timeout` is no number
+            waiter._wait = None
+            self.forget(waiter)
+            raise
+        self._limits += 1
+        try:
+            self.pass_on()
+        finally:
+            self._limits -= 1
+            timer.cancel()
+        return not over
+
+    def forget(self, waiter: Any) -> bool:
+        """Of join()."""
+        if waiter not in self._joiners:
+            return False
+        self._joiners.remove(waiter)
+        return True
+
+    def destroy(self) -> None:
+        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one."""
+        self.release()
+        if self._thread.loop is self:
+            self._thread.loop = None
 
     def release(self) -> None:
         """Gives back its descriptors; nothing can wait any more."""
         if self.closed:
             return
         self.closed = True
+        deadlock.leave(self)
         self._watches.close()
         self._wakeup.close()
 
     def after_fork(self) -> None:
-        """In the child: kernel objects are shared with the parent, so it gets its own."""
-        self._watches.after_fork(self._wakeup.fd)
+        """In the child, where of all coroutines only the running one goes on, and the main one if
+        it waits for that, as of all threads only one does. The loop is as good as new: kernel
+        objects, which the parent has too, are made anew; other tasks never go on, and their
+        clean-up code is the parent's to run."""
+        stay = {_current(), self.main}
+        for coroutine in set(_native.thread_suspended()) - stay - {self}:
+            if coroutine._wait not in (None, BROKEN_OFF) or coroutine in self.ready:
+                _native.abandon(coroutine)
+        self.ready = deque(entry for entry in self.ready if entry in stay or entry is self._turn)
+        self._due.clear()
+        self._joiners = [joiner for joiner in self._joiners if joiner in stay]
+        self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
+        self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
         self._wakeup.close()
         self._wakeup = Wakeup()
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
@@ -383,6 +326,7 @@ def _number_of(fd: Any) -> int:
 
 
 def _after_fork_in_child() -> None:
+    deadlock.after_fork()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextvars
 from collections.abc import Callable, Sequence
-from time import monotonic
 from typing import Any
 
 from . import _native
@@ -70,7 +69,7 @@ class Task(Coroutine):
         loop = here._thread.loop if here is not None else None
         if loop is None:
             loop = get_loop()
-        self._run: Any = _main
+        self._entry: Any = _main
         self._parent: Any = loop
         self._thread = loop._thread
         self._wait = None
@@ -140,7 +139,7 @@ class Task(Coroutine):
 
     def _may_start(self) -> bool:
         self._check_thread()
-        return not self._scheduled and self._run is not None
+        return not self._scheduled and self._entry is not None
 
     def _check_thread(self) -> None:
         here = _current()
@@ -165,10 +164,10 @@ class Task(Coroutine):
         else:
             self._value = None
             self._error = error
-        self._run = self._call = None
+        self._entry = self._call = None
         try:
             if self._error is not None and not self._is_awaited():
-                self._loop.handle_error(self, error)
+                self._loop.tell_error(self, error)
         finally:  # stderr may be closed, say
             self._tell()
 
@@ -276,7 +275,7 @@ class Task(Coroutine):
         self._check_thread()
         if _current() is self:
             raise error
-        if self._run is not None:
+        if self._entry is not None:
             if self._wait is not None:
                 self._wait.cancel()
                 self._wait = None
@@ -288,7 +287,7 @@ class Task(Coroutine):
 
     def __bool__(self) -> bool:
         """Has it been started, even if its turn has not come yet, and not ended?"""
-        return self._value is PENDING and (self._scheduled or self._run is None)
+        return self._value is PENDING and (self._scheduled or self._entry is None)
 
     def __repr__(self) -> str:
         if self._value is PENDING:
@@ -306,10 +305,11 @@ class _Start(Timer):
     __slots__ = ()
 
     def __init__(self, loop: Loop, seconds: float, task: Task) -> None:
-        super().__init__(monotonic() + seconds, _start, (task,))
+        super().__init__(loop.clock() + seconds, _start, (task,))
 
-    def forget(self, waiter: Any) -> None:
+    def forget(self, waiter: Any) -> bool:
         self.cancel()
+        return True
 
 
 def _start(task: Task) -> None:
@@ -332,7 +332,7 @@ class _Sleep(Timer):
     __slots__ = ("loop", "waiter")
 
     def __init__(self, loop: Loop, seconds: float) -> None:
-        self.when = monotonic() + seconds
+        self.when = loop.clock() + seconds
         self.callback = loop.wake
         self.args = ()
         self.heap = None
@@ -342,9 +342,10 @@ class _Sleep(Timer):
     def run(self) -> None:
         self.loop.wake(self.waiter)
 
-    def forget(self, waiter: Any) -> None:
+    def forget(self, waiter: Any) -> bool:
         self.cancel()
         self.waiter = None  # the timer may stay in the heap for long
+        return True
 
 
 @defer_interrupt

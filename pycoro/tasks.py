@@ -31,8 +31,9 @@ class _Count:
             task._loop.wake(self.waiter)
             self.waiter = None
 
-    def forget(self, waiter: Any) -> None:
+    def forget(self, waiter: Any) -> bool:
         self.waiter = None
+        return True
 
 
 def joinall(

@@ -7,7 +7,7 @@ heap is such, when it is swept. Times are seconds of the caller's clock; nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Iterable
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -42,6 +42,11 @@ class Timer:
         """What happens when it is due. Called by the loop."""
         if self.callback is not None:
             self.callback(*self.args)
+
+    def subjects(self) -> Iterable[Any]:
+        """The coroutines that it is for, and other hashable things."""
+        waiter = getattr(self, "waiter", None)
+        return [thing for thing in (waiter, *self.args) if isinstance(thing, Hashable)]
 
     def __repr__(self) -> str:
         state = f"at {self.when:.6f}" if self.pending else "over"
@@ -92,6 +97,12 @@ class TimerHeap:
                 return timer
             self._cancelled -= 1
         return None
+
+    def keep(self, subjects: set[Any]) -> None:
+        """Drops all timers but those that are for one of these: their waiter, or an argument."""
+        for _, _, timer in list(self._entries):
+            if timer.heap is not None and subjects.isdisjoint(timer.subjects()):
+                timer.cancel()
 
     def count_cancelled(self) -> None:
         """A timer that is still in here has been cancelled."""

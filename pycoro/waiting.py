@@ -1,9 +1,10 @@
 """The one cancellable wait under everything that blocks.
 
 wait() suspends the running coroutine, which somebody has to know of: it is told to `where`, which
-is woken by Loop.wake(), or forgets it when the time is over or an error is raised in it
-(Loop.interrupt()). WaitQueue is the usual `where`: first come, first served. A Watch is another:
-wait_on() one, wait_any() of several, wait_read() and wait_write() for descriptors.
+is woken by wake(), or forgets it when the time is over or an error is raised in it: see
+schedule.py. WaitQueue is the usual `where`: first come, first served, for waiters of any thread. A
+Watch is another: wait_on() one, wait_any() of several, wait_read() and wait_write() for
+descriptors.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import Any
 from . import _native
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
+from .schedule import BROKEN_OFF
 from .timers import Timer
 from .wakeup import defer_interrupt
 from .watches import Watch
@@ -32,7 +34,7 @@ class Deadline(Timer):
     __slots__ = ("loop", "passed", "waiter", "where")
 
     def __init__(self, loop: Loop, seconds: float, waiter: Any, where: Any) -> None:
-        super().__init__(monotonic() + seconds, loop.wake, ())
+        super().__init__(loop.clock() + seconds, loop.wake, ())
         self.loop = loop
         self.waiter = waiter
         self.where = where
@@ -40,10 +42,10 @@ class Deadline(Timer):
 
     def run(self) -> None:
         waiter, where = self.waiter, self.where
-        if waiter._wait is where:
+        if waiter._wait is where and where.forget(waiter):
             self.passed = True
-            where.forget(waiter)
-            self.loop.wake(waiter)
+            self.loop.ready.append(waiter)
+            waiter._wait = BROKEN_OFF
 
 
 @defer_interrupt
@@ -68,23 +70,36 @@ def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) ->
     return not deadline.passed
 
 
+def wake(waiter: Any) -> None:
+    """Loop.wake() of the waiter's loop, from any thread."""
+    thread = waiter._thread
+    here = _current()
+    if here is not None and here._thread is thread:
+        waiter._wait = None
+        thread.loop.ready.append(waiter)
+    else:
+        thread.loop.wake_from_afar(waiter)
+
+
 class WaitQueue:
-    """Coroutines that wait, in their order. Of one thread's loop."""
+    """Coroutines that wait, in their order; of any threads."""
 
-    __slots__ = ("_waiters",)
+    __slots__ = ("_waiters", "owner")
 
-    def __init__(self) -> None:
+    def __init__(self, owner: Any = None) -> None:
         self._waiters: deque[Any] = deque()
+        self.owner = owner  # what they wait for, for reports
 
     def __len__(self) -> int:
         return len(self._waiters)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(self._waiters)
+        return iter(list(self._waiters))
 
     @defer_interrupt
     def wait(self, timeout: float | None = None) -> bool:
-        """Waits to be woken; False where `timeout` seconds were over first."""
+        """Waits to be woken; False where `timeout` seconds were over first. Where it raises, the
+        waiter's `_wait` is None if it had been woken all the same."""
         loop = get_loop()
         waiter = loop.enlist(self)
         self._waiters.append(waiter)
@@ -93,20 +108,35 @@ class WaitQueue:
             return True
         return pass_on_until(loop, waiter, self, timeout)
 
+    def pop(self) -> Any:
+        """Takes out who has waited longest, to be woken by who calls this; None where nobody
+        waits."""
+        try:
+            return self._waiters.popleft()
+        except IndexError:
+            return None
+
     def wake_one(self) -> bool:
         """Wakes who has waited longest; False where nobody waits."""
-        if not self._waiters:
+        waiter = self.pop()
+        if waiter is None:
             return False
-        get_loop().wake(self._waiters.popleft())
+        wake(waiter)
         return True
 
     def wake_all(self) -> None:
-        loop = get_loop()
-        while self._waiters:
-            loop.wake(self._waiters.popleft())
+        while self.wake_one():
+            pass
 
-    def forget(self, waiter: Any) -> None:
-        self._waiters.remove(waiter)
+    def forget(self, waiter: Any) -> bool:
+        try:
+            self._waiters.remove(waiter)
+        except ValueError:
+            return False
+        return True
+
+    def __repr__(self) -> str:
+        return f"<WaitQueue of {len(self._waiters)}>" if self.owner is None else repr(self.owner)
 
 
 @defer_interrupt
@@ -148,9 +178,10 @@ class _Any:
     def __init__(self, watches: list[tuple[Watch, int]]) -> None:
         self.watches = watches
 
-    def forget(self, waiter: Any) -> None:
+    def forget(self, waiter: Any) -> bool:
         for watch, _ in self.watches:
             watch.forget(waiter)
+        return True
 
 
 @defer_interrupt

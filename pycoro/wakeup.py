@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def _is_main_thread() -> bool:
+def is_main_thread() -> bool:
     # By number: current_thread() would make an object for a thread that threading does not know.
     return threading.get_ident() == threading.main_thread().ident
 
@@ -40,7 +40,7 @@ class Wakeup:
         self._writer.setblocking(False)
         self.fd: int = self._reader.fileno()
         self._watches_signals = False
-        if _is_main_thread():
+        if is_main_thread():
             self._watch_signals()
 
     def _watch_signals(self) -> None:
@@ -97,7 +97,7 @@ def on_interrupt(interrupt: Callable[[], object], is_loop: Callable[[], bool]) -
     """Ctrl-C calls `interrupt` where is_loop() or a careful function is running, and raises
     KeyboardInterrupt there elsewhere, also in a callback of the loop. Main thread only; a handler
     of somebody's own stays."""
-    if not _is_main_thread():
+    if not is_main_thread():
         return
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -105,11 +105,17 @@ def on_interrupt(interrupt: Callable[[], object], is_loop: Callable[[], bool]) -
             raise KeyboardInterrupt
         interrupt()
 
+    handle.is_own = True  # type: ignore[attr-defined]
     try:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, handle)
     except ValueError:  # not the interpreter's own main thread
         pass
+
+
+def is_own_handler(handler: Any) -> bool:
+    """Is it Python's handler of Ctrl-C, or ours?"""
+    return handler is signal.default_int_handler or hasattr(handler, "is_own")
 
 
 def _may_be_cut(frame: FrameType | None) -> bool:

@@ -45,14 +45,15 @@ class Watch:
             self.crowd = []
         self.crowd.append((direction, waiter, where))
 
-    def forget(self, waiter: Any) -> None:
-        """The coroutine waits no more."""
+    def forget(self, waiter: Any) -> bool:
+        """The coroutine waits no more. True: only its own thread wakes it."""
         if self.reader is waiter:
             self.reader = None
         if self.writer is waiter:
             self.writer = None
         if self.crowd is not None:
             self.crowd = [entry for entry in self.crowd if entry[1] is not waiter] or None
+        return True
 
     @property
     def wanted(self) -> int:
@@ -171,13 +172,18 @@ class Watches:
         self._poller.close()
         self._watches.clear()
 
-    def after_fork(self, own: int) -> None:
-        """In the child, whose kernel objects are the parent's too: gets its own, and drops the
-        descriptor `own`."""
-        del self._watches[own]
+    def after_fork(self, own: int, append: Callable[[Any], None], stay: set[Any]) -> None:
+        """In the child, whose kernel objects are the parent's too: gets its own, drops the
+        descriptor `own`, and forgets all callbacks and who waits, but those who `stay`."""
+        self._append = append
+        self._watches.pop(own)
         self._poller.close()
         self._poller = make_poller(self._watches)
-        for fd in list(self._watches):
+        for fd, watch in list(self._watches.items()):
+            watch.on_read = watch.on_write = None
+            watch.reader = watch.reader if watch.reader in stay else None
+            watch.writer = watch.writer if watch.writer in stay else None
+            watch.crowd = [entry for entry in watch.crowd or () if entry[1] in stay] or None
             try:
                 self._poller.add(fd)
             except OSError:  # closed behind our back

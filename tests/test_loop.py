@@ -186,7 +186,7 @@ def test_an_error_in_reporting_an_error_does_not_end_the_loop(
 def test_handle_error_can_be_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[object] = []
     kind = type(get_loop())
-    monkeypatch.setattr(kind, "handle_error", lambda self, context, error: seen.append(error))
+    monkeypatch.setattr(kind, "handle_error", lambda self, context, *error: seen.append(error[1]))
     get_loop().call_soon(lambda: 1 / 0)
     pycoro.sleep(0)
     assert [type(error) for error in seen] == [ZeroDivisionError]
@@ -422,6 +422,43 @@ def test_fork_in_a_task_leaves_both_loops_working() -> None:
     )
     out, err = process.communicate(timeout=30)
     assert (out.split(), err) == (["child", "7", "parent"], "")
+
+
+def test_only_the_running_task_and_the_main_program_go_on_in_a_forked_child() -> None:
+    process = program(
+        """
+        import os, pycoro
+        def says(text):
+            try:
+                pycoro.sleep(0.01)
+                os.write(1, text)
+            finally:
+                os.write(1, b"end ")
+        waiting = pycoro.spawn(says, b"waiting ")
+        pycoro.spawn_later(0.01, os.write, 1, b"later ")
+        pycoro.get_loop().call_later(0.01, os.write, 1, b"callback ")
+        pycoro.sleep(0)
+        pycoro.spawn(os.write, 1, b"spawned ")
+        def forks():
+            child = os.fork()
+            if child == 0:
+                os.write(1, b"child ")
+                pycoro.sleep(0.03)
+                pycoro.spawn(os.write, 1, b"own ")
+            else:
+                os.waitpid(child, 0)
+                os.write(1, b"parent ")
+        pycoro.spawn(forks).join()
+        os.write(1, b"main ")
+        pycoro.joinall([waiting]) if os.getppid() == PARENT else os._exit(0)
+        pycoro.sleep(0.01)
+        """.replace("PARENT", str(os.getpid()))
+    )
+    out, err = process.communicate(timeout=30)
+    assert err == ""
+    said = out.split()
+    assert said[:5] == ["spawned", "child", "own", "main", "parent"]
+    assert sorted(said[5:]) == ["callback", "end", "later", "main", "waiting"]
 
 
 # ---- the end ----

@@ -1,0 +1,241 @@
+"""Who runs next in a thread, and how a wait ends.
+
+In the queue `ready` stand tasks that have not started, coroutines that are to go on, and callbacks,
+whose turn is the loop's. Whoever has to wait hands over to the next of them, straight.
+
+A coroutine that waits has in `_wait` what it waits for: an object whose forget(waiter) takes it out
+of there, or says False where somebody has done so before. Who takes it out, in one step that no
+other thread can cut in two, has to wake it, and nobody else may: so a wait ends once, whichever of
+waker, time limit and interrupt comes first. `_wait` and `ready` are changed in the coroutine's own
+thread alone. After the wait `_wait` is None for one that was woken, else BROKEN_OFF.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from . import _native
+from .coroutine import Coroutine, current
+from .errors import CoroutineExit, LoopExit
+from .wakeup import Wakeup, defer_interrupt
+
+_switch = _native.switch
+_current = _native.current
+
+
+class Handle:
+    """A callback that is to run soon. `cancel()` at any time before."""
+
+    __slots__ = ("args", "callback")
+
+    _handle = None  # see Scheduler._begin()
+
+    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.callback: Callable[..., Any] | None = callback
+        self.args = args
+
+    def cancel(self) -> None:
+        self.callback = None
+        self.args = ()
+
+    def run(self) -> None:
+        if self.callback is not None:
+            self.callback(*self.args)
+
+    def __repr__(self) -> str:
+        return f"<Handle {self.callback!r}>"
+
+
+class _BrokenOff:
+    """The `_wait` of one whose wait ended without its being woken."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<nothing any more>"
+
+
+BROKEN_OFF: Any = _BrokenOff()
+
+
+class Scheduler(Coroutine):
+    """The part of a Loop that knows neither time nor descriptors. It is the parent of tasks."""
+
+    __slots__ = (
+        "_due",
+        "_in_line",
+        "_stale",
+        "_turn",
+        "_wakeup",
+        "cancelling",
+        "closed",
+        "errors",
+        "main",
+        "ready",
+    )
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        self.main: Coroutine = current()._thread.main
+        super().__init__(self._serve, self.main, name="loop", context="empty")
+        self.ready: deque[Any] = deque()
+        self.errors: dict[Any, list[BaseException]] = {}  # to be raised there, in turn
+        self.cancelling = 0  # scopes that have been cancelled and not been left (see scope.py)
+        self.closed = False
+        self._due: deque[Handle] = deque()  # callbacks whose turn has come
+        self._stale: dict[Any, int] = {}  # wakes on their way to who waits no more
+        self._turn = Handle(look, ())
+        self._in_line = True  # is _turn in `ready`?
+        self._wakeup = Wakeup()
+        self.ready.append(self._turn)
+
+    # ---- callbacks ----
+
+    def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
+        """Calls it in the loop when its turn comes, in the order of calls and spawns. It must not
+        wait for anything: spawn a task for that. Only for the loop's own thread. TypeError where
+        it is not callable."""
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        handle = Handle(callback, args)
+        self.ready.append(handle)
+        return handle
+
+    def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
+        """Like call_soon(), from any thread or signal handler; wakes the loop."""
+        handle = self.call_soon(callback, *args)
+        self._wakeup.wake()
+        return handle
+
+    # ---- waiting and waking: what waiting.py is made of ----
+
+    def enlist(self, where: Any) -> Coroutine:
+        """The running coroutine is about to wait for `where`: gives what to wake() later. Call
+        pass_on() next. RuntimeError in a callback, which must not wait."""
+        me = _current()
+        if me is self:
+            raise RuntimeError(
+                "a callback of the loop must not wait: spawn a task that does, and waits there"
+            )
+        me._wait = where
+        return me  # type: ignore[no-any-return]
+
+    @defer_interrupt
+    def pass_on(self) -> None:
+        """Suspends the running coroutine, which stands in a queue somewhere, until its turn."""
+        if self.cancelling:
+            self._refuse_to_wait()
+        try:
+            entry = self.ready.popleft()
+        except IndexError:  # a callback of the loop's turn has switched to us
+            entry = self._turn
+        try:
+            _switch(entry if entry._handle is not None else self._begin(entry))
+        except BaseException:  # thrown into us: unwinding, or a plain throw()
+            self._break_off()
+            raise
+        if self.errors:
+            self._raise_error()
+
+    def _refuse_to_wait(self) -> None:
+        """Raises in who is within a cancelled scope, before it waits."""
+        scope = getattr(_current(), "_notes", {}).get("scope")
+        error = scope.verdict() if scope is not None else None
+        if error is not None:
+            self._break_off()
+            raise error
+
+    def _break_off(self) -> None:
+        me = _current()
+        where = me._wait
+        if where is not None and where is not BROKEN_OFF:
+            if where.forget(me):
+                me._wait = BROKEN_OFF
+            else:  # another thread's call to wake us is on its way
+                me._wait = None
+                self._stale[me] = self._stale.get(me, 0) + 1
+            return
+        try:
+            self.ready.remove(me)
+        except ValueError:
+            pass
+
+    def wake(self, waiter: Any) -> None:
+        """It goes on when its turn comes. It must be waiting, and have been taken out of what it
+        waits for. For its own thread; wake() of waiting.py is for any."""
+        waiter._wait = None
+        self.ready.append(waiter)
+
+    def wake_from_afar(self, waiter: Any) -> None:
+        """The same, from another thread."""
+        self.call_soon_threadsafe(self._arrive, waiter)
+
+    def _arrive(self, waiter: Any) -> None:
+        stale = self._stale.pop(waiter, 0) if self._stale else 0
+        if not stale:
+            self.wake(waiter)
+        elif stale > 1:
+            self._stale[waiter] = stale - 1
+
+    def interrupt(self, waiter: Coroutine, error: BaseException) -> None:
+        """Breaks off the wait and raises the error there; also in one that has been woken already,
+        or that waits for a plain switch() to come back."""
+        where = waiter._wait
+        if where is not None and where is not BROKEN_OFF:
+            if where.forget(waiter):  # else another thread wakes it
+                waiter._wait = BROKEN_OFF
+                self.ready.append(waiter)
+        elif waiter not in self.ready:  # it waits for a plain switch() to come back
+            if not waiter.dead:
+                self.call_soon(waiter.throw, error)
+            return
+        errors = self.errors.setdefault(waiter, [])
+        if not (isinstance(error, CoroutineExit) and any(type(e) is type(error) for e in errors)):
+            errors.append(error)  # of two kills that it has not noticed yet, one is enough
+
+    def interrupt_main(self, error: BaseException) -> None:
+        """Raises the error in the thread's main program, wherever that is."""
+        self.interrupt(self.main, error)
+
+    def _raise_error(self) -> None:
+        me = _current()
+        errors = self.errors.pop(me, None)
+        if errors:
+            for later in errors[1:]:
+                self.call_soon(self.interrupt, me, later)
+            raise errors[0]
+
+    # ---- beginning ----
+
+    def _begin(self, entry: Any) -> Coroutine:
+        """Whom to switch to for one that is not alive: a new task gets its stack, and fails where
+        it cannot have it; a callback is the loop's. Passes over those that have ended."""
+        while True:
+            if isinstance(entry, Handle):
+                if entry is self._turn:
+                    self._in_line = False
+                self._due.append(entry)
+                self._wake_up()
+                return self
+            if entry._handle is not None:
+                return entry  # type: ignore[no-any-return]
+            if entry._entry is not None:
+                try:
+                    _native.prepare(entry)
+                    return entry  # type: ignore[no-any-return]
+                except BaseException as error:
+                    entry.fail(error)
+            try:
+                entry = self.ready.popleft()
+            except IndexError:
+                entry = self._turn
+
+    def _wake_up(self) -> None:
+        if self.closed:
+            raise LoopExit("the loop has ended, for its thread ends: nothing can be waited for")
+        if self._handle is None:
+            _native.prepare(self)
+
+    def _serve(self) -> None:
+        raise NotImplementedError  # see loop.py
