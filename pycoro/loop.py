@@ -281,6 +281,10 @@ class Loop(Scheduler):
         self.release()
         if self._thread.loop is self:
             self._thread.loop = None
+        self.ready.clear()
+        self._due.clear()
+        self.errors.clear()
+        self._timers.keep(set())
         if self._handle is not None:
             bury(self, here)
 
@@ -344,7 +348,6 @@ def _on_ctrl_c() -> None:
 def _is_in_loop() -> bool:
     here = _current()
     return here is not None and here is here._thread.loop
-
 
 
 def _number_of(fd: Any) -> int:
