@@ -1,15 +1,14 @@
-"""The stdlib's select() and poll(), which let other tasks run while they wait.
+"""The stdlib's select(), poll() and epoll(), which let other tasks run while they wait.
 
-What is ready is asked of the kernel's own poll(), which does not wait then; the loop is only told
-to wake us when to ask again. epoll and kqueue objects are not here: a level-triggered one can be
-waited for by wait_read(), being a descriptor itself.
+What is ready is asked of the kernel's own poll() or epoll_wait(), which does not wait then; the
+loop is only told to wake us when to ask again. An epoll object is a descriptor itself, readable
+when something of it is ready.
 """
 
 from __future__ import annotations
 
 import select as _stdlib
 from collections.abc import Iterable
-from time import monotonic
 from typing import Any
 
 from .coroutine import current
@@ -19,11 +18,13 @@ from .task import sleep
 from .waiting import wait_any
 
 _poll = _stdlib.poll
+_epoll: Any = getattr(_stdlib, "epoll", None)
 
 POLLIN, POLLPRI, POLLOUT = _stdlib.POLLIN, _stdlib.POLLPRI, _stdlib.POLLOUT
 POLLERR, POLLHUP, POLLNVAL = _stdlib.POLLERR, _stdlib.POLLHUP, _stdlib.POLLNVAL
 _READABLE = POLLIN | POLLPRI | getattr(_stdlib, "POLLRDHUP", 0) | _stdlib.POLLRDNORM
 _READABLE |= _stdlib.POLLRDBAND
+_EPOLL_DEFAULT = POLLIN | POLLPRI | POLLOUT
 _WRITABLE = POLLOUT | _stdlib.POLLWRNORM | _stdlib.POLLWRBAND
 
 error = OSError
@@ -70,15 +71,14 @@ class poll:  # noqa: N801 - the stdlib's name
         """(descriptor, events) pairs. `timeout`: milliseconds; negative or None: no limit."""
         if timeout is not None and timeout != timeout:
             raise ValueError("timeout must be a number of milliseconds, not NaN")
+        loop = get_loop()
         deadline = None
         if timeout is not None and timeout >= 0:
-            deadline = monotonic() + timeout / 1000
+            deadline = loop.clock() + timeout / 1000
         ready = self._kernel.poll(0)
         if ready or timeout == 0:
-            if type(current()) is not Loop:  # a callback must not wait
-                sleep(0)  # who asks again and again must not keep the others from running
+            _give_way()
             return ready
-        loop = get_loop()
         while not ready:
             watches = []
             for fd, mask in self._masks.items():
@@ -87,12 +87,76 @@ class poll:  # noqa: N801 - the stdlib's name
                     watches.append((watch, WRITE))
                 if mask & _READABLE or not mask & _WRITABLE:
                     watches.append((watch, READ))
-            left = None if deadline is None else max(0.0, deadline - monotonic())
+            left = None if deadline is None else max(0.0, deadline - loop.clock())
             woken = wait_any(loop, watches, left)
             ready = self._kernel.poll(0)
             if not woken:
                 break
         return ready
+
+
+class epoll:  # noqa: N801 - the stdlib's name
+    """As the stdlib's edge and level polling object."""
+
+    def __init__(self, sizehint: int = -1, flags: int = 0) -> None:
+        self._kernel = _epoll(sizehint, flags)
+
+    @classmethod
+    def fromfd(cls, fd: int) -> epoll:
+        made = cls.__new__(cls)
+        made._kernel = _epoll.fromfd(fd)
+        return made
+
+    @property
+    def closed(self) -> bool:
+        return bool(self._kernel.closed)
+
+    def close(self) -> None:
+        if not self._kernel.closed:
+            get_loop().unwatch(self._kernel.fileno())
+        self._kernel.close()
+
+    def fileno(self) -> int:
+        return int(self._kernel.fileno())
+
+    def register(self, fd: Any, eventmask: int = _EPOLL_DEFAULT) -> None:
+        self._kernel.register(fd, eventmask)
+
+    def modify(self, fd: Any, eventmask: int) -> None:
+        self._kernel.modify(fd, eventmask)
+
+    def unregister(self, fd: Any) -> None:
+        self._kernel.unregister(fd)
+
+    def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
+        """(descriptor, events) pairs. `timeout`: seconds; negative or None: no limit."""
+        clock = get_loop().clock
+        deadline = None if timeout is None or timeout < 0 else clock() + timeout
+        ready: list[tuple[int, int]] = self._kernel.poll(0, maxevents)
+        if ready or timeout == 0:
+            _give_way()
+            return ready
+        while not ready:
+            left = None if deadline is None else max(0.0, deadline - clock())
+            woken = wait_any(get_loop(), [(get_loop().watch(self.fileno()), READ)], left)
+            ready = self._kernel.poll(0, maxevents)
+            if not woken:
+                break
+        return ready
+
+    def __enter__(self) -> epoll:
+        if self._kernel.closed:
+            raise ValueError("I/O operation on closed epoll object")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def _give_way() -> None:
+    """Who asks again and again without waiting must not keep the others from running."""
+    if type(current()) is not Loop:  # a callback must not wait
+        sleep(0)
 
 
 def select(
@@ -132,6 +196,6 @@ def select(
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("epoll", "kqueue", "devpoll"):
+    if name in ("kqueue", "devpoll"):
         raise AttributeError(f"pycoro.select has no {name}: it would block all tasks")
     return getattr(_stdlib, name)
