@@ -12,6 +12,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os as _stdlib
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -128,6 +129,13 @@ def open_descriptor(
         raise ValueError("binary mode takes no encoding, errors or newline argument")
     if buffering == 0 and not binary:
         raise ValueError("can't have unbuffered text I/O")
+    if buffering == 1 and binary:
+        warnings.warn(
+            "line buffering (buffering=1) isn't supported in binary mode, the default buffer size "
+            "will be used",
+            RuntimeWarning,
+            stacklevel=3,
+        )
     raw = DescriptorIO(fd, mode, closefd)
     if buffering == 0:
         return raw

@@ -1,7 +1,8 @@
 """Makes the stdlib's blocking modules cooperative: patch_all(), as early as possible.
 
 One table says what is replaced by what. A replaced name is only seen by who looks it up in its
-module afterwards. Contexts of TLS are not replaced but told which sockets to make, so that those
+module afterwards, as the module's own functions do: create_connection() need not be replaced where
+`socket` is. Contexts of TLS are not replaced but told which sockets to make, so that those
 made before, or imported by name, work as well.
 """
 
@@ -16,11 +17,7 @@ from . import dns, os, select, socket, ssl, subprocess, task
 TABLE: dict[str, list[tuple[str, str, Any]]] = {
     "socket": [
         ("socket", "socket", socket.socket),
-        ("socket", "create_connection", socket.create_connection),
-        ("socket", "create_server", socket.create_server),
-        ("socket", "fromfd", socket.fromfd),
         ("socket", "socketpair", socket.socketpair),
-        ("socket", "has_dualstack_ipv6", socket.has_dualstack_ipv6),
     ],
     "dns": [
         ("socket", "getaddrinfo", dns.getaddrinfo),
@@ -28,12 +25,9 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("socket", "gethostbyname_ex", dns.gethostbyname_ex),
         ("socket", "gethostbyaddr", dns.gethostbyaddr),
         ("socket", "getnameinfo", dns.getnameinfo),
-        ("socket", "getfqdn", socket.getfqdn),
     ],
     "ssl": [
         ("ssl:SSLContext", "sslsocket_class", ssl.SSLSocket),
-        ("ssl", "create_connection", socket.create_connection),
-        ("ssl", "get_server_certificate", ssl.get_server_certificate),
     ],
     "time": [
         ("time", "sleep", task.sleep),
@@ -51,12 +45,6 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
     ],
     "subprocess": [
         ("subprocess", "Popen", subprocess.Popen),
-        ("subprocess", "call", subprocess.call),
-        ("subprocess", "check_call", subprocess.check_call),
-        ("subprocess", "check_output", subprocess.check_output),
-        ("subprocess", "run", subprocess.run),
-        ("subprocess", "getoutput", subprocess.getoutput),
-        ("subprocess", "getstatusoutput", subprocess.getstatusoutput),
     ],
 }
 

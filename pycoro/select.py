@@ -71,14 +71,14 @@ class poll:  # noqa: N801 - the stdlib's name
         """(descriptor, events) pairs. `timeout`: milliseconds; negative or None: no limit."""
         if timeout is not None and timeout != timeout:
             raise ValueError("timeout must be a number of milliseconds, not NaN")
-        loop = get_loop()
-        deadline = None
-        if timeout is not None and timeout >= 0:
-            deadline = loop.clock() + timeout / 1000
         ready = self._kernel.poll(0)
         if ready or timeout == 0:
             _give_way()
             return ready
+        loop = get_loop()
+        deadline = None
+        if timeout is not None and timeout >= 0:
+            deadline = loop.clock() + timeout / 1000
         while not ready:
             watches = []
             for fd, mask in self._masks.items():
@@ -130,12 +130,12 @@ class epoll:  # noqa: N801 - the stdlib's name
 
     def poll(self, timeout: float | None = None, maxevents: int = -1) -> list[tuple[int, int]]:
         """(descriptor, events) pairs. `timeout`: seconds; negative or None: no limit."""
-        clock = get_loop().clock
-        deadline = None if timeout is None or timeout < 0 else clock() + timeout
         ready: list[tuple[int, int]] = self._kernel.poll(0, maxevents)
         if ready or timeout == 0:
             _give_way()
             return ready
+        clock = get_loop().clock
+        deadline = None if timeout is None or timeout < 0 else clock() + timeout
         while not ready:
             left = None if deadline is None else max(0.0, deadline - clock())
             woken = wait_any(get_loop(), [(get_loop().watch(self.fileno()), READ)], left)
@@ -174,9 +174,7 @@ def select(
             raise TypeError("timeout must be a float or None") from None
         if not timeout >= 0:  # NaN is neither
             raise ValueError("timeout must be non-negative")
-    wanted = [
-        [(_number_of(fd), fd) for fd in fds] for fds in (list(rlist), list(wlist), list(xlist))
-    ]
+    wanted = [[(_number_of(fd), fd) for fd in fds] for fds in (rlist, wlist, xlist)]
     masks: dict[int, int] = {}
     for entries, mask in zip(wanted, (POLLIN, POLLOUT, POLLPRI), strict=True):
         for number, _ in entries:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io as _stdlib_io
 import subprocess as _stdlib
+from os import WNOHANG
 from selectors import PollSelector as _PollSelector
 from types import FunctionType, SimpleNamespace
 from typing import Any
@@ -33,7 +34,7 @@ class Popen(_Base):  # type: ignore[type-arg]
     def _wait(self, timeout: float | None) -> int:
         clock = get_loop().clock
         deadline = None if timeout is None else clock() + timeout
-        while self._internal_poll() is None:  # type: ignore[attr-defined]
+        while self._reap() is None:
             left = None if deadline is None else deadline - clock()
             if left is not None and left <= 0:
                 raise _stdlib.TimeoutExpired(self.args, timeout or 0.0)
@@ -42,6 +43,19 @@ class Popen(_Base):  # type: ignore[type-arg]
                     sleep(_TICK if left is None else min(_TICK, left))
             except TimeoutError:
                 pass
+        return self.returncode
+
+    def _reap(self) -> int | None:
+        """Its return code, if it has ended."""
+        lock = self._waitpid_lock  # type: ignore[attr-defined]
+        if self.returncode is None and lock.acquire(False):  # else another thread is at it
+            try:
+                if self.returncode is None:
+                    pid, status = self._try_wait(WNOHANG)  # type: ignore[attr-defined]
+                    if pid == self.pid:
+                        self._handle_exitstatus(status)  # type: ignore[attr-defined]
+            finally:
+                lock.release()
         return self.returncode
 
 
