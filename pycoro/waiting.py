@@ -197,7 +197,7 @@ class Links:
     __slots__ = ("_links",)
 
     def __init__(self) -> None:
-        self._links: deque[tuple[Callable[[Any], Any], Loop]] = deque()
+        self._links: list[tuple[Callable[[Any], Any], Loop]] = []
 
     def __len__(self) -> int:
         return len(self._links)
@@ -211,7 +211,7 @@ class Links:
 
     def discard(self, callback: Callable[[Any], Any]) -> None:
         """Does nothing where it is not there any more."""
-        for link in self._links.copy():
+        for link in list(self._links):
             if link[0] == callback:
                 try:
                     self._links.remove(link)
@@ -225,7 +225,7 @@ class Links:
         here = _current()
         for _ in range(len(self._links)):
             try:
-                callback, loop = self._links.popleft()
+                callback, loop = self._links.pop(0)
             except IndexError:  # another thread has taken some of them
                 return
             if here is not None and here._thread is loop._thread:

@@ -113,8 +113,9 @@ def clean_loop() -> Iterator[None]:
     before = _coroutines()
     yield
     pycoro.sleep(0)
-    assert [repr(one) for one in _coroutines() - before] == []
-    assert _state_of_loop() == []
+    left = [repr(one) for one in _coroutines() - before] + _state_of_loop()
+    if left:
+        pytest.fail(f"left behind in the loop: {left}")
 
 
 @pytest.fixture(params=["pycoro", "gevent"])
@@ -126,4 +127,6 @@ def api(request: pytest.FixtureRequest) -> Iterator[Api]:
         request.getfixturevalue("clean_loop")
     one = Api(request.param)
     yield one
-    assert one.end() == []
+    left = one.end()
+    if left:
+        pytest.fail(f"tasks left behind: {left}")
