@@ -20,7 +20,6 @@ thread_orphan: Callable[[], Any] = lib.pc_thread_orphan
 current: Callable[[], Any] = lib.pc_current
 enlist: Callable[[Any], Any] = lib.pc_enlist
 switch: Callable[[Any], Any] = lib.pc_switch
-switch_values: Callable[[Any], Any] = lib.pc_switch_values
 throw: Callable[[Any], Any] = lib.pc_throw
 prepare: Callable[[Any], None] = lib.pc_prepare
 abandon: Callable[[Any], None] = lib.pc_abandon
