@@ -134,6 +134,10 @@ class WaitQueue:
             return True
         return pass_on_until(loop, waiter, self, timeout)
 
+    def append(self, waiter: Any) -> None:
+        """For who has called Loop.enlist(), and does more than wait() before it waits."""
+        self._waiters.append(waiter)
+
     def pop(self) -> Any:
         """Takes out who has waited longest, to be woken by who calls this; None where nobody
         waits. Those that never go on are passed over: after a fork, the parent's."""

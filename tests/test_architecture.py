@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"loop", "hub"},
     {"waiting", "timeout"},
     {"nursery", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "pool", "threadpool"},
+    {"event", "lock", "queue", "local", "pool", "semaphore", "threadpool"},
     {
         "dns",
         "fileobject",
