@@ -51,6 +51,7 @@ class poll:  # noqa: N801 - the stdlib's name
     def __init__(self) -> None:
         self._masks: dict[int, int] = {}
         self._kernel = _poll()
+        self._busy = False
 
     def register(self, fd: Any, eventmask: int = POLLIN | POLLPRI | POLLOUT) -> None:
         number = _number_of(fd)
@@ -68,9 +69,22 @@ class poll:  # noqa: N801 - the stdlib's name
         del self._masks[number]
 
     def poll(self, timeout: float | None = None) -> list[tuple[int, int]]:
-        """(descriptor, events) pairs. `timeout`: milliseconds; negative or None: no limit."""
-        if timeout is not None and timeout != timeout:
-            raise ValueError("timeout must be a number of milliseconds, not NaN")
+        """(descriptor, events) pairs. `timeout`: milliseconds; negative or None: no limit. Errors:
+        OverflowError for more than 2**31 of them, RuntimeError where another task is in here."""
+        if timeout is not None:
+            if timeout != timeout:
+                raise ValueError("timeout must be a number of milliseconds, not NaN")
+            if not -(2**31) <= timeout < 2**31:
+                raise OverflowError("timeout is too large")
+        if self._busy:
+            raise RuntimeError("concurrent poll() invocation")
+        self._busy = True
+        try:
+            return self._poll(timeout)
+        finally:
+            self._busy = False
+
+    def _poll(self, timeout: float | None) -> list[tuple[int, int]]:
         ready = self._kernel.poll(0)
         if ready or timeout == 0:
             _give_way()
@@ -182,7 +196,7 @@ def select(
     poller = poll()
     for number, mask in masks.items():
         poller.register(number, mask)
-    found = dict(poller.poll(None if timeout is None else timeout * 1000))
+    found = dict(poller._poll(None if timeout is None else timeout * 1000))
     if any(bits & POLLNVAL for bits in found.values()):
         raise OSError(9, "Bad file descriptor")
     signs = (POLLIN | POLLHUP | POLLERR, POLLOUT | POLLERR, POLLPRI)

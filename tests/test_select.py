@@ -109,6 +109,22 @@ def test_a_poll_that_is_asked_in_a_circle_lets_others_run(
     assert done == [1]
 
 
+def test_a_second_poll_meanwhile_and_too_long_a_one_are_refused(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    poller = select.poll()
+    poller.register(pair[0], select.POLLIN)
+    waiting = spawn(poller.poll)
+    sleep(0)
+    with pytest.raises(RuntimeError, match="concurrent"):
+        poller.poll()
+    pair[1].send(b"x")
+    assert waiting.get() == [(pair[0].fileno(), select.POLLIN)]
+    for far in (2**31, 2**64):
+        with pytest.raises(OverflowError):
+            poller.poll(far)
+
+
 def test_names_of_the_module() -> None:
     assert select.POLLIN == stdlib.POLLIN
     assert select.error is OSError
