@@ -138,7 +138,11 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
-            calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            try:
+                calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            except BaseException as error:  # of a signal handler: it is the main program's
+                calls = []
+                self.interrupt_main(error)
             timers = self._timers
             if len(timers):
                 now = self.clock()

@@ -27,7 +27,7 @@ LAYERS: list[set[str]] = [
     {"loop", "hub"},
     {"ancestry", "links", "raw", "settings", "sleeping", "waiting", "timeout"},
     {"ending", "nursery", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "pool", "runner", "threadpool"},
+    {"event", "lock", "queue", "local", "pool", "runner", "semaphore", "threadpool"},
     {
         "dns",
         "fileobject",
