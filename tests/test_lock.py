@@ -828,7 +828,7 @@ def test_a_thread_and_a_task_share_a_lock(kind: str) -> None:
 def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
     """Those that wait in the parent are in the child's queue, too, and never go on there."""
     lines = output_of("""
-        import os
+        import os, threading
         import pycoro
         from pycoro.lock import Semaphore, RLock, Condition
 
@@ -836,6 +836,14 @@ def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
         def waits():
             with condition:
                 condition.wait()
+        def run():
+            tasks = [pycoro.spawn(semaphore.acquire), pycoro.spawn(semaphore.wait)]
+            semaphore.acquire()
+            pycoro.joinall(tasks)
+        worker = threading.Thread(target=run)
+        worker.start()
+        while semaphore.linkcount() < 3:
+            pycoro.sleep(0)
         tasks = [pycoro.spawn(semaphore.acquire), pycoro.spawn(waits)]
         pycoro.sleep(0)
         pid = os.fork()
@@ -846,10 +854,12 @@ def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
             print(semaphore.acquire(timeout=0.1), flush=True)
             os._exit(0)
         os.waitpid(pid, 0)
-        semaphore.release()
+        for _ in range(3):
+            semaphore.release()
         with condition:
             condition.notify()
         pycoro.joinall(tasks)
+        worker.join()
         print("parent")
     """)
     assert lines == ["True", "parent"]
