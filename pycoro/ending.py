@@ -156,9 +156,9 @@ class Ending(Coroutine):
         if self._links is not None:
             self._links[:] = [link for link in self._links if isinstance(link, Observer)]
 
-    def has_links(self) -> int:
-        """How many there are."""
-        return 0 if self._links is None else len(self._links)
+    def has_links(self) -> bool:
+        """Are there any?"""
+        return bool(self._links)
 
     # ---- for task.py ----
 
