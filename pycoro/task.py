@@ -250,9 +250,10 @@ class Task(Spawned, Ending):
         self._entry = self._context = self._function = self._kwargs = None
         self.args = ()
         try:
-            # KeyboardInterrupt and the like are the main program's.
-            if self._error is not None and not (self._getters and isinstance(error, Exception)):
-                self._loop.tell_error(self, error)
+            loop = self._loop
+            # KeyboardInterrupt and the like are the main program's as well.
+            if self._error is error and (not self._getters or isinstance(error, loop.SYSTEM_ERROR)):
+                loop.tell_error(self, error)
         finally:  # stderr may be closed, say
             self._tell()
 
