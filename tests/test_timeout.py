@@ -134,7 +134,9 @@ def test_a_block_that_is_quick_enough_hears_nothing(api: Api) -> None:
 def test_start_and_cancel(api: Api) -> None:
     timeout = api.Timeout.start_new(0.001)
     assert timeout.pending
-    with pytest.raises((RuntimeError, AssertionError), match="is already started|is started already"):
+    with pytest.raises(
+        (RuntimeError, AssertionError), match="is already started|is started already"
+    ):
         timeout.start()
     assert api.Timeout.start_new(timeout) is timeout
     timeout.cancel()
