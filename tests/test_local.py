@@ -7,7 +7,7 @@ import gc
 import threading
 import weakref
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -341,7 +341,7 @@ def test_one_that_its_own_attributes_lead_to(side: Side) -> None:
     seen: list[Any] = []
     holder = SimpleNamespace(mine=Sub())
     holder.mine.x = holder
-    side.elsewhere(lambda: setattr(holder.mine, "y", holder))
+    side.elsewhere(partial(setattr, holder.mine, "y", holder))
     del holder
     gc.collect()
     assert seen == [["x"], True]
@@ -363,11 +363,12 @@ def test_what_is_underneath_is_not_to_be_touched_but_does_no_harm() -> None:
     mine.x = 1
     with pytest.raises(AttributeError):
         mine._local__views = {}
-    mine._local__views[id(pycoro.current())] = 5
+    views = mine._local__views
+    views[id(pycoro.current())] = 5
     for use in (lambda: mine.x, lambda: setattr(mine, "x", 2), lambda: mine.__dict__):
         with pytest.raises(SystemError, match="are in no dict"):
             use()
-    mine._local__views.clear()
+    views.clear()
     assert mine.__dict__ == {}
     with pytest.raises(TypeError):
         object.__setattr__(mine, "x", 1)
