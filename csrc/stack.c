@@ -17,8 +17,9 @@ enum {
     GUARD = 4 * PAGE,      /* more than the frame of any C function without a stack probe */
     WIRE = 4 * PAGE,       /* the tripwire */
     STEP = 32 << 10,       /* how much opens at a time */
-    EXTRA = 3 << 20,       /* below the reserve of the first stacks of a class, ... */
+    EXTRA = 3 << 20,       /* below the reserve of the first stacks of a class, at least, ... */
     EXTRA_STACKS = 1024,   /* ... of this many */
+    TABLE = 2 << 20,       /* bytes of address space that one page table maps, itself a page */
     DATA = 12 << 10,       /* above the border's page: room that most users never leave */
     COLOURS = 8,           /* borders differ by COLOUR bytes, this many of them */
     COLOUR = 64,
@@ -77,33 +78,38 @@ static struct pc_class *find_class(size_t size, size_t reserve)
     return classes = class;
 }
 
-/* As many spans as `count`, or fewer when address space is short: says how many. */
-static void *map_spans(size_t *count, size_t span)
+/* As many spans as `count`, or fewer when address space is short: says how many. Those with extra
+   meet in the middle between two borders of page tables, so that the guard of one and what most
+   users touch of the one below, its tripwire included, take one table and not two. */
+static char *map_spans(size_t *count, size_t span, size_t extra)
 {
+    const size_t table = extra ? TABLE : 0;
     for (; *count >= 1; *count /= 2) {
-        void *memory = pc_pages_map(*count * span);
+        char *memory = pc_pages_map(*count * span + table);
         if (memory)
-            return memory;
+            return extra ? memory + ((table / 2 - (uintptr_t)memory) & (table - 1)) : memory;
     }
     return NULL;
 }
 
 static struct pc_slab *map_slab(struct pc_class *class)
 {
-    size_t count = class->next_count;
-    size_t extra = class->stacks < EXTRA_STACKS ? EXTRA : 0, span = class->size + extra;
+    size_t count = class->next_count, span = class->size;
+    if (class->stacks < EXTRA_STACKS)
+        span = (span + EXTRA + TABLE - 1) & -(size_t)TABLE;
+    size_t extra = span - class->size;
     while (count > 1 && count * span > SLAB_MOST)
         count /= 2;
     struct pc_slab *slab = calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
     if (!slab)
         return NULL;
     size_t most = count;
-    void *memory = map_spans(&count, span);
+    char *memory = map_spans(&count, span, extra);
     if (!memory && extra) { /* rather none of them than no stack */
         extra = 0;
         span = class->size;
         count = most;
-        memory = map_spans(&count, span);
+        memory = map_spans(&count, span, extra);
     }
     if (!memory) {
         free(slab);
