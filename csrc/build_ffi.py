@@ -82,6 +82,7 @@ SOURCES = [
     "object.c",
     "coro.c",
     "stack.c",
+    "pages.c",
     "guard.c",
     "context_ucontext.c",
 ]
