@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"deadlock", "schedule"},
     {"loop", "hub"},
     {"waiting", "timeout"},
-    {"nursery", "scope", "task", "tasks"},
+    {"chain", "deadlines", "nursery", "scope", "task", "tasks"},
     {"event", "lock", "queue", "local", "pool", "semaphore", "threadpool"},
     {
         "dns",
