@@ -8,6 +8,10 @@ class CoroutineError(RuntimeError):
     ended. The running coroutine goes on, and nothing has changed."""
 
 
+class InvalidThreadUseError(CoroutineError):
+    """Something that belongs to one thread's loop was used in another thread: gevent's name."""
+
+
 class CoroutineExit(BaseException):
     """Raised inside a suspended coroutine that is to end: its last reference has gone, its thread
     ends, or throw() was called without an exception. Not an Exception, so that `except Exception`
@@ -30,3 +34,12 @@ class Cancelled(BaseException):
 
     def __str__(self) -> str:
         return f"in {self.scope!r}: {getattr(self.scope, 'why', 'no reason is known')}"
+
+
+class BlockingSwitchOutError(RuntimeError, AssertionError):
+    """A callback of the loop tried to wait. gevent's name; there it is an AssertionError."""
+
+
+class ConcurrentObjectUseError(RuntimeError, AssertionError):
+    """Two coroutines use something at once that is for one. gevent's name; there it is an
+    AssertionError."""
