@@ -44,7 +44,7 @@ LAYERS: list[set[str]] = [
         "time",
     },
     {"backdoor", "baseserver", "monkey", "pywsgi", "server"},
-    {"debug", "tracing", "util"},
+    {"debug", "testing", "tracing", "util"},
     {"__init__"},
     {"demo", "integrations", "pytest_plugin"},
     {"__main__"},
