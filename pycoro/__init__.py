@@ -19,6 +19,9 @@ from .errors import (
 )
 from .loop import Hub, Loop, get_hub, get_loop, reinit
 from .raw import spawn_raw
+from .runner import run
+from .settings import config
+from .signal import signal_handler
 from .sleeping import idle, sleep
 from .task import Greenlet, GreenletExit, Task, getcurrent, spawn, spawn_later
 from .tasks import iwait, joinall, kill, killall, wait
@@ -38,6 +41,7 @@ __all__ = [
     "LoopExit",
     "Task",
     "Timeout",
+    "config",
     "current",
     "fork",
     "get_hub",
@@ -50,7 +54,9 @@ __all__ = [
     "kill",
     "killall",
     "reinit",
+    "run",
     "setswitchinterval",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",

@@ -96,9 +96,9 @@ class Spawned:
         ident = notes.get("minimal_ident")
         if ident is None:
             thread: Any = self._thread  # type: ignore[attr-defined]
-            ident = notes["minimal_ident"] = _notes_of(thread.main).setdefault(
-                "idents", Idents()
-            ).give(self)
+            ident = notes["minimal_ident"] = (
+                _notes_of(thread.main).setdefault("idents", Idents()).give(self)
+            )
         return ident  # type: ignore[no-any-return]
 
 

@@ -12,6 +12,7 @@ from weakref import ref
 
 from . import _native
 from .checks import check_seconds
+from .coroutine import Coroutine
 from .errors import InvalidThreadUseError
 from .links import (
     FailureSpawnedLink,
@@ -42,11 +43,19 @@ class _EndQueue(WaitQueue):
         return f"<the end of {self._task()!r}>"
 
 
-class Ending:
+class Ending(Coroutine):
     """The part of a Task that has to do with its end. Whatever waits, and the links, are for its
     own thread alone: InvalidThreadUseError elsewhere."""
 
-    __slots__ = ()
+    __slots__ = (
+        "_error",
+        "_getters",  # how many wait in get()
+        "_links",
+        "_loop",
+        "_traceback",  # of the error, as it was at the end; unset before
+        "_value",
+        "_waiting",
+    )
 
     _error: BaseException | None
     _getters: int

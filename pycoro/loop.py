@@ -138,7 +138,11 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
-            calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            try:
+                calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            except BaseException as error:  # of a signal handler: it is the main program's
+                calls = []
+                self.interrupt_main(error)
             timers = self._timers
             if len(timers):
                 now = self.clock()
@@ -278,6 +282,10 @@ class Loop(Scheduler):
         self.release()
         if self._thread.loop is self:
             self._thread.loop = None
+        self.ready.clear()
+        self._due.clear()
+        self.errors.clear()
+        self._timers.keep(set())
         if self._handle is not None:
             bury(self, here)
 
@@ -341,7 +349,6 @@ def _on_ctrl_c() -> None:
 def _is_in_loop() -> bool:
     here = _current()
     return here is not None and here is here._thread.loop
-
 
 
 def _number_of(fd: Any) -> int:

@@ -1,6 +1,6 @@
-"""spawn_raw(): coroutines that the loop runs and that know nothing of their end, cheaper than tasks.
+"""spawn_raw(): coroutines of the loop that nobody can join, link to, or have a result of.
 
-Nobody can join one, link to it or have its result. Its errors are reported as those of tasks.
+Their errors are reported as those of tasks. Links run in such.
 """
 
 from __future__ import annotations

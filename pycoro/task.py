@@ -16,13 +16,12 @@ from weakref import ref
 from . import _native
 from .ancestry import Spawned, recording, spawn_callbacks
 from .checks import check_name, check_seconds, check_stack_size, make_exception
-from .coroutine import NOTHING, ContextPolicy, Coroutine, choose_context, current
+from .coroutine import NOTHING, ContextPolicy, choose_context, current
 from .ending import PENDING, Ending
 from .errors import CoroutineExit
 from .links import check_callback
 from .loop import Loop, get_loop
 from .sleeping import sleep
-from .waiting import WaitQueue
 from .wakeup import defer_interrupt
 
 __all__ = [
@@ -48,7 +47,7 @@ ExceptionLike = (
 )
 
 
-class Task(Ending, Spawned, Coroutine):
+class Task(Spawned, Ending):
     """A call of run(*args, **kwargs) that runs in the loop of the thread that makes it: gevent's
     Greenlet. spawn() makes and starts one.
 
@@ -60,23 +59,14 @@ class Task(Ending, Spawned, Coroutine):
 
     __slots__ = (
         "__dict__",
-        "_error",
         "_function",  # until the end; None where _run() is overridden
-        "_getters",  # how many wait in get()
         "_kwargs",  # until the end; None where there are none
-        "_links",
-        "_loop",
         "_scheduled",  # has it been told to start?
-        "_traceback",  # of the error, as it was at the end
-        "_value",
-        "_waiting",
         "args",
         "spawning_greenlet",
     )
 
-    def __init__(
-        self, run: Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any
-    ) -> None:
+    def __init__(self, run: Callable[..., Any] | None = None, /, *args: Any, **kwargs: Any) -> None:
         if run is None:
             run = kwargs.pop("run", None)
         # Coroutine.__init__ in short: this is what spawning costs.
@@ -101,16 +91,16 @@ class Task(Ending, Spawned, Coroutine):
         self._wait = None
         self._stack_size = None
         self._context = _copy_context()
-        self._loop: Loop = loop
+        self._loop = loop
         self._scheduled = False
         self._function = run
         self.args: tuple[Any, ...] = args
         self._kwargs = kwargs or None
-        self._value: Any = PENDING
-        self._error: BaseException | None = None
+        self._value = PENDING
+        self._error = None
         self._getters = 0
-        self._links: list[Callable[[Any], Any]] | None = None
-        self._waiting: WaitQueue | None = None
+        self._links = None
+        self._waiting = None
         self.spawning_greenlet = ref(here)
         if recording.on:
             recording.record(self, here)
@@ -320,7 +310,7 @@ class Task(Ending, Spawned, Coroutine):
     @property
     def name(self) -> str:
         """As given, or the name of what it runs. Settable. Errors: TypeError."""
-        return self._name
+        return self._name  # type: ignore[return-value]  # a task's is set at once
 
     @name.setter
     def name(self, name: str) -> None:

@@ -25,9 +25,9 @@ LAYERS: list[set[str]] = [
     {"poller", "reports", "timers", "wakeup", "watches"},
     {"deadlock", "schedule"},
     {"loop", "hub"},
-    {"waiting", "timeout"},
-    {"chain", "deadlines", "nursery", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "pool", "semaphore", "threadpool"},
+    {"ancestry", "links", "raw", "settings", "sleeping", "waiting", "timeout"},
+    {"chain", "deadlines", "ending", "nursery", "scope", "task", "tasks"},
+    {"event", "lock", "queue", "local", "pool", "runner", "semaphore", "threadpool"},
     {
         "dns",
         "fileobject",
