@@ -92,7 +92,7 @@ class Link:
                 if scope._shield and scope is not self:
                     break
                 if scope._group is not None:
-                    inside.extend((task, scope) for task in scope._group.tasks)
+                    inside.extend((task, scope) for task in scope._group._tasks)
             else:
                 where = coroutine._wait
                 if where is None or where is BROKEN_OFF or coroutine._handle is None:
@@ -128,3 +128,15 @@ def innermost(coroutine: Coroutine | None) -> Any:
     """The coroutine's innermost scope, or None."""
     notes = getattr(coroutine, "_notes", None)
     return None if notes is None else notes.get("scope")
+
+
+def move(coroutine: Coroutine, old: Link, new: Link) -> None:
+    """Its chain goes on with `new` where it went on with `old`."""
+    if innermost(coroutine) is old:
+        coroutine._notes["scope"] = new
+    scope = innermost(coroutine)
+    while scope is not None and scope is not new:
+        if scope._parent is old:
+            scope._parent = new
+        scope = scope._parent
+    new.spread()  # it may be cancelled

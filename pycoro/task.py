@@ -249,11 +249,15 @@ class Task(Spawned, Ending):
         self._entry = self._context = self._function = self._kwargs = None
         self.args = ()
         try:
-            # KeyboardInterrupt and the like are the main program's.
-            if self._error is not None and not (self._getters and isinstance(error, Exception)):
-                self._loop.tell_error(self, error)
+            if self._error is not None:
+                self._report(error)
         finally:  # stderr may be closed, say
             self._tell()
+
+    def _report(self, error: BaseException) -> None:
+        # KeyboardInterrupt and the like are the main program's.
+        if not (self._getters and isinstance(error, Exception)):
+            self._loop.tell_error(self, error)
 
     def __enter__(self) -> Task:
         return self

@@ -20,6 +20,7 @@ from weakref import WeakSet
 
 from . import _native, deadlock
 from .checks import check_number
+from .coroutine import Coroutine
 from .errors import CoroutineExit, LoopExit
 from .loop import get_loop
 from .sleeping import idle
@@ -65,6 +66,7 @@ class VirtualClock:
         ValueError for what is no number, or negative; RuntimeError where this is not the clock."""
         end = self.now + _check_positive(seconds, "seconds")
         loop = self._check_in_use()
+        wait_all_tasks_blocked()
         while True:
             due = loop._timers.next_due()
             if due is None or due > end:
@@ -220,13 +222,21 @@ def no_tasks_left() -> Iterator[None]:
         for one in _native.thread_suspended()
         if one not in before and one not in (loop, loop.main)
     ]
-    lines = [f"{one!r}, which waits for {one._wait!r}" for one in left]
+    lines = [f"{one!r}{_where(one)} waits for {one._wait!r}" for one in left]
     lines += [f"{timer!r}" for timer in loop._timers if id(timer) not in timers]
     for one in left:
         loop.interrupt(one, CoroutineExit())
     if lines:
         wait_all_tasks_blocked()
         raise AssertionError("\n    ".join(["left behind in the loop:", *lines]))
+
+
+def _where(coroutine: Coroutine) -> str:
+    """Outside of this package."""
+    frame = coroutine.frame
+    while frame is not None and frame.f_globals.get("__package__") == __package__:
+        frame = frame.f_back
+    return "" if frame is None else f", at {frame.f_code.co_filename}:{frame.f_lineno},"
 
 
 def _check_positive(seconds: float, what: str) -> float:

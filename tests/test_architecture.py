@@ -26,7 +26,7 @@ LAYERS: list[set[str]] = [
     {"deadlock", "schedule"},
     {"loop", "hub"},
     {"ancestry", "links", "raw", "settings", "sleeping", "waiting", "timeout"},
-    {"chain", "deadlines", "ending", "nursery", "scope", "task", "tasks"},
+    {"chain", "child", "deadlines", "ending", "nursery", "outcome", "scope", "task", "tasks"},
     {"event", "lock", "queue", "local", "pool", "runner", "semaphore", "threadpool"},
     {
         "dns",
