@@ -59,11 +59,40 @@ def check_timeout(timeout: float | None) -> None:
         raise ValueError("timeout must be a number of seconds, not NaN")
 
 
+def check_number(seconds: float, what: str) -> float:
+    """`seconds` itself, of any sign, infinite too. TypeError, ValueError (NaN): it is no number;
+    `what` it is for."""
+    try:
+        is_number = seconds == seconds + 0.0
+    except TypeError:
+        raise TypeError(
+            f"{what} must be a number of seconds, not {type(seconds).__name__}"
+        ) from None
+    if not is_number:
+        raise ValueError(f"{what} must be a number of seconds, not NaN")
+    return seconds
+
+
 def check_name(name: str | None) -> str | None:
     """`name` itself. TypeError: neither a str nor None."""
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a str, not {type(name).__name__}")
     return name
+
+
+def check_seconds(seconds: Any, what: str = "a timeout") -> Any:
+    """`seconds` itself. TypeError: no number; ValueError: negative or NaN."""
+    try:
+        if seconds >= 0:
+            return seconds
+    except TypeError:
+        pass
+    else:
+        raise ValueError(
+            f"{what} must be a non-negative number of seconds, not {seconds!r}: where a deadline "
+            "may have passed, take max(0, deadline - now)"
+        )
+    raise TypeError(f"{what} must be a number of seconds, not {type(seconds).__name__}")
 
 
 def refuse(code: int) -> None:
