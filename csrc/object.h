@@ -40,6 +40,15 @@ void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value);
 /* The living coroutine that the object stands for, or NULL. */
 struct pc_coro *pc_object_coro(PyObject *object);
 
+/* The object that stands for the coroutine, borrowed, or NULL. One whose last reference has gone is
+   none any more, though its end may still be calling weak references' callbacks: a new reference
+   to it would not keep it. */
+static inline PyObject *pc_object_of(const struct pc_coro *coro)
+{
+    PyObject *object = (PyObject *)coro->object;
+    return object && Py_REFCNT(object) > 0 ? object : NULL;
+}
+
 /* The object stands for the coroutine, which has none. */
 void pc_object_bind(PyObject *object, struct pc_coro *coro);
 
