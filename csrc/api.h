@@ -50,6 +50,12 @@ uintptr_t pc_thread_orphan(void);
 /* A list of all suspended coroutines of the calling thread, main included where it is one. */
 uintptr_t pc_thread_suspended(void);
 
+/* From any thread, about the one whose main coroutine this is: the object of the coroutine that runs
+   there, and a list of all that live there, that one first. None, and an empty list, where the
+   thread has ended. */
+uintptr_t pc_thread_running(uintptr_t main);
+uintptr_t pc_thread_living(uintptr_t main);
+
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
    gives the same to the constructor of `object`, whose _handle it sets to None; RuntimeError
    where that has a living coroutine. */

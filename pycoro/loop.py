@@ -4,8 +4,8 @@ Each thread has one Loop, made when first asked for. It is a coroutine itself, b
 goes through it: see schedule.py. In its own turn it runs callbacks that are due and takes a look at
 timers and descriptors; that look always has its place in the queue.
 
-`clock` gives seconds; timers are by it. With `jump` set, time passes by itself when all wait: it is
-called with the next timer's time, instead of sleeping until then (testing.py does that).
+`clock` gives seconds; timers are by it. With `jump` set, that is called, with the next timer's
+time, instead of sleeping until then: it polls, and lets time pass (testing.py does that).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Loop(Scheduler):
         super().__init__(self._look)
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
-        self.jump: Callable[[float], None] | None = None
+        self.jump: Callable[[float], list[tuple[Watch, Any]]] | None = None
         self._timers = TimerHeap()
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
         self.idlers = Idlers()
@@ -169,12 +169,9 @@ class Loop(Scheduler):
         due = self._timers.next_due()
         if due is None:
             return self._sleep_without_end()
-        if self.jump is None or self.foreign:
-            return self._watches.poll(min(max(0.0, due - self.clock()), _LONGEST))
-        calls = self._watches.poll(0.0)
-        if not calls and not self.ready:
-            self.jump(due)
-        return calls
+        if self.jump is not None:
+            return self.jump(due)
+        return self._watches.poll(min(max(0.0, due - self.clock()), _LONGEST))
 
     def _wake_idlers(self) -> list[tuple[Watch, Any]]:
         """If nothing is ready and nothing due."""

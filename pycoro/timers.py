@@ -118,6 +118,13 @@ class TimerHeap:
             if timer.heap is not None and subjects.isdisjoint(timer.subjects()):
                 timer.cancel()
 
+    def shift(self, seconds: float) -> None:
+        """The clock has been set forward by that much: all are due after as long as before."""
+        for _, _, timer in self._entries:
+            timer.when += seconds
+        self._entries = [(timer.when, made, timer) for _, made, timer in self._entries]
+        heapify(self._entries)
+
     def count_cancelled(self) -> None:
         """A timer that is still in here has been cancelled."""
         self._cancelled += 1

@@ -12,6 +12,8 @@ could not stand. Functions that touch them are marked, and the interrupt waits f
 from __future__ import annotations
 
 import _socket
+import _thread
+import os
 import signal
 import threading
 from collections.abc import Callable
@@ -21,9 +23,22 @@ from typing import Any, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+_get_ident = _thread.get_ident  # not the one that names tasks (thread.py)
+_main_ident = threading.main_thread().ident
+
+
 def is_main_thread() -> bool:
-    # By number: current_thread() would make an object for a thread that threading does not know.
-    return threading.get_ident() == threading.main_thread().ident
+    """By number: current_thread() would make an object for a thread that threading does not know,
+    and a task may pass for a thread."""
+    return _get_ident() == _main_ident
+
+
+def _after_fork_in_child() -> None:
+    global _main_ident
+    _main_ident = _get_ident()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Wakeup:
