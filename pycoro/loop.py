@@ -143,11 +143,8 @@ class Loop(Scheduler):
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
-            timers = self._timers
-            if len(timers):
-                now = self.clock()
-                while (timer := timers.pop_due(now)) is not None:
-                    self._run_callback(timer)
+            if self._timers.count:
+                self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
