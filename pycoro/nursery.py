@@ -220,7 +220,7 @@ class TaskGroup:
             )
         passing: list[BaseException] = []  # what is not ours
         if isinstance(value, BaseExceptionGroup):
-            own, rest = value.split(scope._is_mine)
+            own, rest = scope.split(value)
             scope.cancelled_caught = own is not None
             if rest is not None:
                 self._add_error(rest, f"{type(rest).__name__} in its block")

@@ -145,7 +145,7 @@ class CancelScope(Link):
     def _catch(self, error: BaseException, outside: BaseException | None) -> bool:
         """Is the error what the scope itself has raised? Of a group, the rest goes on."""
         if isinstance(error, BaseExceptionGroup):
-            mine, rest = error.split(self._is_mine)
+            mine, rest = self.split(error)
             self.cancelled_caught = mine is not None
             if mine is not None and rest is not None:
                 raise rest from rest.__cause__
@@ -160,6 +160,12 @@ class CancelScope(Link):
             former = former.__context__
         self.cancelled_caught = True
         return True
+
+    def split(
+        self, group: BaseExceptionGroup[BaseException]
+    ) -> tuple[BaseExceptionGroup[BaseException] | None, BaseExceptionGroup[BaseException] | None]:
+        """What of it this scope has raised, and what not."""
+        return group.split(lambda error: self._is_mine(error))  # must be a function
 
     def _is_mine(self, error: BaseException) -> bool:
         return isinstance(error, Cancelled) and error.scope is self
