@@ -90,6 +90,11 @@ uintptr_t pc_set_context(uintptr_t parcel);
 /* A copy of the running coroutine's context; None if that is as good. */
 uintptr_t pc_copy_context(void);
 
+/* The base class of local, whose __dict__ is another one for each coroutine. begin(object) is called
+   when a coroutine uses one for the first time, and gives the dict, which it has put into the
+   object's _local__views under the coroutine's id(). */
+uintptr_t pc_local_base(uintptr_t begin);
+
 /* Bytes. The smallest and largest stack; that of coroutines which say nothing, and setting it. */
 intptr_t pc_stack_least(void);
 intptr_t pc_stack_most(void);

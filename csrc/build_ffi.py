@@ -80,6 +80,7 @@ SOURCES = [
     "api_threads.c",
     "inspect.c",
     "object.c",
+    "local.c",
     "coro.c",
     "stack.c",
     "pages.c",

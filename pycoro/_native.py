@@ -31,6 +31,7 @@ is_suspended: Callable[[Any], bool] = lib.pc_is_suspended
 frame: Callable[[Any], Any] = lib.pc_frame
 context: Callable[[Any], Any] = lib.pc_context
 set_context: Callable[[Any], bool] = lib.pc_set_context
+local_base: Callable[[Callable[[Any], dict[str, Any]]], Any] = lib.pc_local_base
 copy_context: Callable[[], Any] = lib.pc_copy_context
 stack_size_default: Callable[[], int] = lib.pc_stack_size_default
 stack_set_default: Callable[[int], None] = lib.pc_stack_set_default

@@ -273,6 +273,15 @@ class Scheduler(Coroutine):
             self.call_soon(self._raise_later, me)
         self._later[me] += errors
 
+    def withdraw(self, error: BaseException) -> None:
+        """It is not to be raised in the running coroutine any more, should it have been put off."""
+        me = _current()
+        if me not in self._later:
+            return
+        self._later[me] = [later for later in self._later[me] if later is not error]
+        if not self._later[me]:
+            self._take_later(me)
+
     def _raise_later(self, coroutine: Coroutine) -> None:
         """Should it not have waited until now."""
         for error in self._take_later(coroutine):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from weakref import ref as _weak
 
 from . import _native
-from .checks import check_seconds
+from .checks import check_timeout
 from .coroutine import Coroutine
 from .errors import BlockingSwitchOutError, InvalidThreadUseError
 from .loop import Loop, get_loop
@@ -34,7 +34,8 @@ class Timeout(BaseException):
     with exception=False the block is then left silently. With ref=False, a wait() for all there is
     to do does not wait for it; `priority` is there for gevent's callers.
 
-    Errors: TypeError, ValueError for seconds that are no number, negative or NaN.
+    Negative seconds are over at once, as 0 are. Errors: TypeError, ValueError for seconds that are
+    no number.
     """
 
     def __init__(
@@ -44,8 +45,7 @@ class Timeout(BaseException):
         ref: bool = True,
         priority: int = -1,
     ) -> None:
-        if seconds is not None:
-            check_seconds(seconds)
+        check_timeout(seconds)
         if not (exception is None or exception is False or _can_be_thrown(exception)):
             raise TypeError(
                 "exception must be False, or a class or instance deriving from BaseException, "
@@ -56,6 +56,7 @@ class Timeout(BaseException):
         self.exception = exception
         self.ref = ref
         self._timer: Timer | Handle | None = None
+        self._raised: BaseException | None = None  # it has come, and cancel() has not
         self._loop: Loop | None = None
         self._owner: Callable[[], Coroutine | None] | None = None
         self._code: CodeType | None = None
@@ -122,7 +123,8 @@ class Timeout(BaseException):
             self._timer = loop.call_soon(self._expire, owner)
         else:
             self._timer = None
-            loop.interrupt(owner, self._make_error(owner))
+            self._raised = self._make_error(owner)
+            loop.interrupt(owner, self._raised)
 
     def _make_error(self, owner: Coroutine) -> BaseException:
         error: Any = self.exception
@@ -144,6 +146,9 @@ class Timeout(BaseException):
         in another thread than that of its start."""
         timer, loop = self._timer, self._loop
         if timer is None:
+            if self._raised is not None and loop is not None:
+                loop.withdraw(self._raised)
+                self._raised = None
             return
         here = _current()
         if loop is not None and (here is None or here._thread is not loop._thread):
