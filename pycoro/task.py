@@ -250,16 +250,15 @@ class Task(Spawned, Ending):
         self._entry = self._context = self._function = self._kwargs = None
         self.args = ()
         try:
-            if self._error is error:
+            if self._error is not None:
                 self._report(error)
         finally:  # stderr may be closed, say
             self._tell()
 
     def _report(self, error: BaseException) -> None:
-        loop = self._loop
         # KeyboardInterrupt and the like are the main program's as well.
-        if not self._getters or isinstance(error, loop.SYSTEM_ERROR):
-            loop.tell_error(self, error)
+        if not self._getters or isinstance(error, self._loop.SYSTEM_ERROR):
+            self._loop.tell_error(self, error)
 
     def __enter__(self) -> Task:
         return self
