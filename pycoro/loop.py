@@ -59,7 +59,12 @@ class Loop(Scheduler):
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do, and
         self._limits = 0  # how many of them for a limited time
         self._watches = Watches(self, self.ready.append)
+        self._watch_wakeup()
+
+    def _watch_wakeup(self) -> None:
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
+        if self._wakeup.bell is not None:
+            self.watch(self._wakeup.bell)  # no callback: that it ends the sleep is all
 
     # ---- timers ----
 
@@ -137,7 +142,11 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
-            calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            if self.ready:
+                calls = self._watches.poll(0.0)
+            else:
+                calls = self._sleep()
+                self._run_arrivals()
             timers = self._timers
             if len(timers):
                 now = self.clock()
@@ -152,6 +161,15 @@ class Loop(Scheduler):
                 self._in_line = True
                 self.ready.append(self._turn)
 
+    def _run_arrivals(self) -> None:
+        """Callbacks that other threads have sent while we slept: whom they wake need not wait for
+        another look at the descriptors."""
+        ready = self.ready
+        for _ in range(len(ready)):
+            if not ready or not isinstance(ready[0], Handle):
+                return
+            self._run_callback(ready.popleft())
+
     def _sleep(self) -> list[tuple[Watch, Any]]:
         """In the kernel, until a timer is due or something happens."""
         if self._joiners and not self._has_work():
@@ -163,7 +181,7 @@ class Loop(Scheduler):
         if due is None:
             return self._sleep_without_end()
         if self.jump is None or self.foreign:
-            return self._watches.poll(min(max(0.0, due - self.clock()), _LONGEST))
+            return self._sleep_in_kernel(min(max(0.0, due - self.clock()), _LONGEST))
         calls = self._watches.poll(0.0)
         if not calls and not self.ready:
             self.jump(due)
@@ -179,14 +197,21 @@ class Loop(Scheduler):
 
     def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
         if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return self._watches.poll(-1.0)
+            return self._sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self._watches.poll(-1.0)
+                return self._sleep_in_kernel(-1.0)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
         return self._watches.poll(0.0)
+
+    def _sleep_in_kernel(self, timeout: float) -> list[tuple[Watch, Any]]:
+        self._asleep = True  # whoever adds to `ready` from now on rings the bell
+        try:
+            return self._watches.poll(0.0 if self.ready else timeout)
+        finally:
+            self._asleep = False
 
     def _run_callback(self, callback: Handle | Timer) -> None:
         try:
@@ -294,9 +319,9 @@ class Loop(Scheduler):
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
         self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
-        self._wakeup.close()
+        self._wakeup.close(forked=True)
         self._wakeup = Wakeup()
-        self.add_reader(self._wakeup.fd, self._wakeup.drain)
+        self._watch_wakeup()
 
 
 Hub = Loop

@@ -64,6 +64,7 @@ class Scheduler(Coroutine):
     """The part of a Loop that knows neither time nor descriptors. It is the parent of tasks."""
 
     __slots__ = (
+        "_asleep",
         "_due",
         "_in_line",
         "_stale",
@@ -87,6 +88,7 @@ class Scheduler(Coroutine):
         self._stale: dict[Any, int] = {}  # wakes on their way to who waits no more
         self._turn = Handle(look, ())
         self._in_line = True  # is _turn in `ready`?
+        self._asleep = False  # in the kernel
         self._wakeup = Wakeup()
         self.ready.append(self._turn)
 
@@ -105,7 +107,9 @@ class Scheduler(Coroutine):
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Like call_soon(), from any thread or signal handler; wakes the loop."""
         handle = self.call_soon(callback, *args)
-        self._wakeup.wake()
+        if self._asleep:  # else it looks once more before it sleeps
+            self._asleep = False  # one ring is enough
+            self._wakeup.wake()
         return handle
 
     # ---- waiting and waking: what waiting.py is made of ----
