@@ -36,14 +36,14 @@ def awake(loop: Any) -> None:
 def leave(loop: Any) -> None:
     """The thread ends: those that sleep look again whether anybody is left to wake them."""
     _asleep.discard(loop)
-    for other in list(_asleep):
-        other.call_soon_threadsafe(_nothing)
+    _look_again()
 
 
 def set_idle(worker: Any, idle: bool) -> None:
     """A thread of ours waits for work; it wakes nobody then."""
     if idle:
         _idle.add(worker)
+        _look_again()
     else:
         _idle.discard(worker)
 
@@ -52,6 +52,11 @@ def after_fork() -> None:
     """The other threads are not here."""
     _asleep.clear()
     _idle.clear()
+
+
+def _look_again() -> None:
+    for other in list(_asleep):
+        other.call_soon_threadsafe(_nothing)
 
 
 def _nothing() -> None:

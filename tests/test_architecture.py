@@ -27,7 +27,9 @@ LAYERS: list[set[str]] = [
     {"loop", "hub"},
     {"waiting", "timeout"},
     {"nursery", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "pool", "threadpool"},
+    {"event", "semaphore", "lock", "queue", "local"},
+    {"workers", "imap", "mapping", "pool"},
+    {"jobs", "threadpool"},
     {
         "dns",
         "fileobject",
