@@ -28,7 +28,7 @@ class _Notifier:
     __slots__ = ("__weakref__", "_links", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting = WaitQueue(self)
+        self._waiting = WaitQueue()
         self._links = Links()
 
     def ready(self) -> bool:
@@ -56,7 +56,7 @@ class _Notifier:
     def _at_fork_reinit(self) -> None:
         """What threading asks of its locks and events in a forked child: whoever waits does so in
         the parent."""
-        self._waiting = WaitQueue(self)
+        self._waiting = WaitQueue()
         self._links = Links()
 
 

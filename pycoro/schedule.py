@@ -143,7 +143,10 @@ class Scheduler(Coroutine):
             self._raise_error()
 
     def _refuse_to_wait(self) -> None:
-        """Raises in who is within a cancelled scope, before it waits."""
+        """Raises in who is within a cancelled scope, before it waits; not where it must wait all
+        the same (see semaphore.py)."""
+        if getattr(_current()._wait, "is_firm", False):
+            return
         scope = getattr(_current(), "_notes", {}).get("scope")
         error = scope.verdict() if scope is not None else None
         if error is not None:
