@@ -76,6 +76,7 @@ def declarations() -> str:
 
 SOURCES = [
     "api.c",
+    "api_start.c",
     "api_threads.c",
     "inspect.c",
     "object.c",

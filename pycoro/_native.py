@@ -21,7 +21,6 @@ thread_suspended: Callable[[], list[Any]] = lib.pc_thread_suspended
 current: Callable[[], Any] = lib.pc_current
 enlist: Callable[[Any], Any] = lib.pc_enlist
 switch: Callable[[Any], Any] = lib.pc_switch
-switch_values: Callable[[Any], Any] = lib.pc_switch_values
 throw: Callable[[Any], Any] = lib.pc_throw
 prepare: Callable[[Any], None] = lib.pc_prepare
 abandon: Callable[[Any], None] = lib.pc_abandon

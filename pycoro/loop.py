@@ -19,11 +19,12 @@ from typing import Any
 
 from . import _native, deadlock
 from .coroutine import Coroutine, current
-from .errors import CoroutineExit, LoopExit
+from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
 from .reports import report, report_unraisable
-from .schedule import BROKEN_OFF, Handle, Scheduler
-from .timers import Timer, TimerHeap
+from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .threads import bury
+from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
 
@@ -38,11 +39,11 @@ class Loop(Scheduler):
     __slots__ = (
         "__dict__",
         "_joiners",
-        "_limits",
         "_timers",
         "_watches",
         "clock",
         "foreign",
+        "idlers",
         "jump",
     )
 
@@ -56,8 +57,8 @@ class Loop(Scheduler):
         self.clock: Callable[[], float] = monotonic
         self.jump: Callable[[float], None] | None = None
         self._timers = TimerHeap()
-        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do, and
-        self._limits = 0  # how many of them for a limited time
+        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
+        self.idlers = Idlers()
         self._watches = Watches(self, self.ready.append)
         self._watch_wakeup()
 
@@ -142,11 +143,15 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
-            if self.ready:
-                calls = self._watches.poll(0.0)
-            else:
-                calls = self._sleep()
-                self._run_arrivals()
+            try:
+                if self.ready:
+                    calls = self._watches.poll(0.0)
+                else:
+                    calls = self._sleep()
+                    self._run_arrivals()
+            except BaseException as error:  # of a signal handler: it is the main program's
+                calls = []
+                self.interrupt_main(error)
             timers = self._timers
             if len(timers):
                 now = self.clock()
@@ -172,6 +177,8 @@ class Loop(Scheduler):
 
     def _sleep(self) -> list[tuple[Watch, Any]]:
         """In the kernel, until a timer is due or something happens."""
+        if self.idlers:
+            return self._wake_idlers()
         if self._joiners and not self._has_work():
             for joiner in self._joiners:
                 self.wake(joiner)
@@ -187,10 +194,19 @@ class Loop(Scheduler):
             self.jump(due)
         return calls
 
+    def _wake_idlers(self) -> list[tuple[Watch, Any]]:
+        """If nothing is ready and nothing due."""
+        calls = self._watches.poll(0.0)
+        due = self._timers.next_due()
+        if not calls and not self.ready and (due is None or due > self.clock()):
+            for waiter in self.idlers.pop():
+                self.wake(waiter)
+        return calls
+
     def _has_work(self) -> bool:
-        """Is there anything to come but time limits of join()?"""
+        """Is there anything to come but timers that nobody waits for?"""
         return (
-            len(self._timers) > self._limits
+            any(timer.ref for timer in self._timers)
             or self.foreign > 0
             or self._watches.awaited(self._wakeup.fd)
         )
@@ -247,10 +263,6 @@ class Loop(Scheduler):
         elif not isinstance(value, self.NOT_ERROR):
             report(context, value)
 
-    def on_ctrl_c(self) -> None:
-        """KeyboardInterrupt in the main program. Safe in a signal handler."""
-        self.call_soon_threadsafe(self.interrupt_main, KeyboardInterrupt())
-
     # ---- the end ----
 
     def join(self, timeout: float | None = None) -> bool:
@@ -269,16 +281,14 @@ class Loop(Scheduler):
                 self.wake(waiter)
 
         try:
-            timer = self.call_later(timeout, leave)
+            timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
         except BaseException:  # `timeout` is no number
             waiter._wait = None
             self.forget(waiter)
             raise
-        self._limits += 1
         try:
             self.pass_on()
         finally:
-            self._limits -= 1
             timer.cancel()
         return not over
 
@@ -290,10 +300,22 @@ class Loop(Scheduler):
         return True
 
     def destroy(self) -> None:
-        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one."""
+        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one. Errors:
+        InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise InvalidThreadUseError("a loop can only be destroyed in its own thread")
+        if here is self:
+            raise RuntimeError("a callback of the loop cannot destroy the loop")
         self.release()
         if self._thread.loop is self:
             self._thread.loop = None
+        self.ready.clear()
+        self._due.clear()
+        self.errors.clear()
+        self._timers.keep(set())
+        if self._handle is not None:
+            bury(self, here)
 
     def release(self) -> None:
         """Gives back its descriptors; nothing can wait any more."""
@@ -316,6 +338,7 @@ class Loop(Scheduler):
         self.ready = deque(entry for entry in self.ready if entry in stay or entry is self._turn)
         self._due.clear()
         self._joiners = [joiner for joiner in self._joiners if joiner in stay]
+        self.idlers.keep(stay)
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
         self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
@@ -336,11 +359,24 @@ def get_loop() -> Loop:
     loop = thread.loop
     if loop is None:
         loop = thread.loop = Loop()
-        on_interrupt(loop.on_ctrl_c, lambda: _current() is loop)
+        on_interrupt(_on_ctrl_c, _is_in_loop)
     return loop  # type: ignore[no-any-return]
 
 
 get_hub = get_loop
+
+
+def _on_ctrl_c() -> None:
+    """KeyboardInterrupt in the main program, from a signal handler."""
+    loop = _current()._thread.loop
+    if loop is None:
+        raise KeyboardInterrupt
+    loop.call_soon_threadsafe(loop.interrupt_main, KeyboardInterrupt())
+
+
+def _is_in_loop() -> bool:
+    here = _current()
+    return here is not None and here is here._thread.loop
 
 
 def _number_of(fd: Any) -> int:
@@ -350,11 +386,23 @@ def _number_of(fd: Any) -> int:
     return int(number)
 
 
+_process = os.getpid()
+
+
 def _after_fork_in_child() -> None:
+    global _process
+    _process = os.getpid()
     deadlock.after_fork()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()
+
+
+def reinit() -> None:
+    """In a child process that was forked behind Python's back: does what is done by itself after
+    os.fork(). Does nothing where that has been done; gevent's name."""
+    if os.getpid() != _process:
+        _after_fork_in_child()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -25,9 +25,9 @@ LAYERS: list[set[str]] = [
     {"poller", "reports", "timers", "wakeup", "watches"},
     {"deadlock", "schedule"},
     {"loop", "hub"},
-    {"waiting", "timeout"},
-    {"nursery", "scope", "task", "tasks"},
-    {"event", "semaphore", "lock", "queue", "local"},
+    {"ancestry", "links", "raw", "settings", "sleeping", "waiting", "timeout"},
+    {"ending", "nursery", "scope", "task", "tasks"},
+    {"event", "lock", "queue", "local", "runner", "semaphore"},
     {"workers", "imap", "mapping", "pool"},
     {"jobs", "threadpool"},
     {
