@@ -16,8 +16,10 @@ from sys import is_finalizing
 from typing import Any
 
 from .errors import CoroutineExit
+from .links import Observer
 from .loop import Loop
-from .task import Task, sleep
+from .sleeping import sleep
+from .task import Task
 from .waiting import WaitQueue
 
 # The task's own affair, and the main program's.
@@ -62,9 +64,9 @@ def outcome(call: Any) -> Any:
         del error
 
 
-class _Feed:
+class _Feed(Observer):
     """What an iterator and its feeder share. `spawn(attempt, function, *item)` gives something
-    that has ready(), rawlink(), value and exception."""
+    that has ready(), rawlink(), value and exception; this is what is linked to it."""
 
     __slots__ = (
         "_arrivals",
@@ -99,8 +101,8 @@ class _Feed:
         self._ended = False  # there are no more items
         self._stopped = False  # nobody wants any
         self._error: BaseException | None = None  # that of the items
-        self._arrivals = WaitQueue(self)  # consumers
-        self._room = WaitQueue(self)  # the feeder
+        self._arrivals = WaitQueue()  # consumers
+        self._room = WaitQueue()  # the feeder
         self._task: Task | None = Task.spawn(self._run)
 
     # ---- the feeder's side ----
@@ -136,7 +138,7 @@ class _Feed:
     def _send(self, item: tuple[Any, ...]) -> None:
         raise NotImplementedError
 
-    def _tell(self, call: Any = None) -> None:
+    def _tell(self) -> None:
         self._arrivals.wake_all()
 
     # ---- the consumer's side ----
@@ -193,6 +195,9 @@ class _InOrder(_Feed):
         self._calls.append(self._spawn(attempt, self._function, *item))
         self._tell()
 
+    def __call__(self, call: Any) -> None:
+        self._tell()
+
     def _take(self) -> Any:
         calls = self._calls
         return calls.popleft() if calls and calls[0].ready() else None
@@ -205,11 +210,11 @@ class _InOrder(_Feed):
             self._arrivals.wait_unless(lambda: bool(self._calls) or self._is_over())
             return
         first = self._calls[0]
-        first.rawlink(self._tell)
+        first.rawlink(self)
         try:
             self._arrivals.wait_unless(first.ready)
         finally:
-            first.unlink(self._tell)
+            first.unlink(self)
 
 
 class _AsTheyEnd(_Feed):
@@ -224,12 +229,12 @@ class _AsTheyEnd(_Feed):
     def _send(self, item: tuple[Any, ...]) -> None:
         self._running += 1
         try:
-            self._spawn(attempt, self._function, *item).rawlink(self._arrive)
+            self._spawn(attempt, self._function, *item).rawlink(self)
         except BaseException:
             self._running -= 1
             raise
 
-    def _arrive(self, call: Any) -> None:
+    def __call__(self, call: Any) -> None:
         if not self._stopped:
             self._calls.append(call)
         self._running -= 1

@@ -12,9 +12,9 @@ the parent's jobs are the parent's.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from contextvars import copy_context
-from sys import is_finalizing
 from typing import Any
 from weakref import WeakSet
 
@@ -111,8 +111,8 @@ class ThreadPool(MappingMixin):
     than these can do may be waiting; who spawns yet another waits. len() is the number of calls
     that have not ended, so a pool with nothing to do is false.
 
-    maxsize: settable; calls wait for it to be more where it is 0. hub: ignored but kept; gevent's.
-    idle_task_timeout: seconds after which an idle thread ends; negative for never. Errors:
+    maxsize: settable; calls wait for it to be more where it is 0. hub: gevent's; kept, and of no
+    use. idle_task_timeout: seconds after which an idle thread ends; negative for never. Errors:
     TypeError, ValueError for what is none of these.
     """
 
@@ -123,13 +123,18 @@ class ThreadPool(MappingMixin):
         check_timeout(idle_task_timeout)
         if hub is not None and not isinstance(hub, Loop):
             raise TypeError(f"hub must be a Loop or None, not {type(hub).__name__}")
-        self.hub = get_loop() if hub is None else hub
+        self._hub = hub
         self._maxsize = maxsize
         self._places = Semaphore(maxsize + 1)
         self._crew = Crew(maxsize, idle_task_timeout)
         self._unfinished = 0  # calls whose results are not there yet
         self._finished = WaitQueue(self)  # who waits for there to be none
         _pools.add(self)
+
+    @property
+    def hub(self) -> Loop:
+        """As given; else the calling thread's."""
+        return self._hub or get_loop()
 
     def __len__(self) -> int:
         return self._crew.demand
@@ -255,7 +260,7 @@ class ThreadPool(MappingMixin):
             return True
         return self._crew.wait_until_shrunk(timeout)
 
-    def __del__(self, finalizing: Callable[[], bool] = is_finalizing) -> None:
+    def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         if hasattr(self, "_crew") and not finalizing():
             self._crew.shrink(0)
 
@@ -293,3 +298,13 @@ def _after_fork_in_child() -> None:
 os.register_at_fork(after_in_child=_after_fork_in_child)
 
 Loop.threadpool_class = ThreadPool
+
+_helpers = ThreadPool(sys.maxsize - 1, idle_task_timeout=10)
+
+
+def call_in_thread(function: Callable[..., Any], *args: Any) -> Any:
+    """Calls it in a thread, and lets other tasks run until it returns. Breaking off the wait does
+    not stop the call; so these threads are not those of the loop's pool, and there is no limit:
+    calls that never return must not keep others from being made. Errors: what it raises;
+    RuntimeError where no thread can be started."""
+    return _helpers.submit(function, *args).get()

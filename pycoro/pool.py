@@ -10,20 +10,36 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from queue import Full
 from typing import Any
+from weakref import ref
 
-from .checks import make_exception
+from .checks import check_seconds, make_exception
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit
+from .links import Observer
 from .loop import get_loop
 from .mapping import MappingMixin
 from .semaphore import Semaphore
-from .task import Task
-from .tasks import joinall
+from .task import ExceptionLike, Task
+from .tasks import joinall, kill
 from .waiting import WaitQueue
 
 
 class PoolFull(Full):
     """add() or start() found no room in the pool, or not in time."""
+
+
+class _Leave(Observer):
+    """Tells a group, which has this, of the end of a member."""
+
+    __slots__ = ("_group",)
+
+    def __init__(self, group: Group) -> None:
+        self._group = ref(group)
+
+    def __call__(self, task: Any) -> None:
+        group = self._group()
+        if group is not None:
+            group._discard(task)
 
 
 class Group(MappingMixin):
@@ -39,6 +55,7 @@ class Group(MappingMixin):
         self.greenlets: set[Any] = set()
         self.dying: set[Any] = set()  # those that have been told to end
         self._emptied = WaitQueue(self)
+        self._link = _Leave(self)
         for task in tasks:
             self.add(task)
 
@@ -61,11 +78,11 @@ class Group(MappingMixin):
         that is no task has to be discarded. Nothing happens where it is a member. Errors:
         TypeError for what is none."""
         if greenlet not in self.greenlets:
-            self._link(greenlet)
+            self._enter(greenlet)
 
-    def _link(self, greenlet: Any) -> None:
+    def _enter(self, greenlet: Any) -> None:
         if isinstance(greenlet, Task) or hasattr(greenlet, "rawlink"):
-            greenlet.rawlink(self._discard)
+            greenlet.rawlink(self._link)
         elif not isinstance(greenlet, Coroutine):
             raise TypeError(f"a task was expected, not {type(greenlet).__name__}")
         self.greenlets.add(greenlet)
@@ -88,7 +105,7 @@ class Group(MappingMixin):
         """It is no member any more; nothing happens where it was none."""
         self._discard(greenlet)
         if hasattr(greenlet, "unlink"):
-            greenlet.unlink(self._discard)
+            greenlet.unlink(self._link)
 
     def start(self, greenlet: Any) -> None:
         """add() of a task that has not been started, and its start."""
@@ -130,60 +147,58 @@ class Group(MappingMixin):
 
     def kill(
         self,
-        exception: type[BaseException] | BaseException = CoroutineExit,
+        exception: ExceptionLike = CoroutineExit,
         block: bool = True,
         timeout: float | None = None,
     ) -> None:
         """Kills all members, once each, and with block waits for their end, `timeout` seconds at
         most; who is added meanwhile is killed as well. A member that calls this gets the exception
         here, once the others have been told."""
+        if timeout is not None:
+            check_seconds(timeout)
+        here = current()
         clock = get_loop().clock
         deadline = None if timeout is None else clock() + timeout
         while True:
-            self._kill_all(exception)
-            waited_for = []
-            for task in list(self.greenlets):
-                if isinstance(task, Task):
-                    if task.ready():  # its link has not been called yet
-                        self._discard(task)
-                    else:
-                        waited_for.append(task)
-            left = None if deadline is None else deadline - clock()
-            if not (block and waited_for) or (left is not None and left < 0):
+            self._kill_all(exception, block, here)
+            tasks = [
+                member
+                for member in self.greenlets
+                if isinstance(member, Task) and member is not here
+            ]
+            left = None if deadline is None else max(0.0, deadline - clock())
+            if not block or not tasks or left == 0.0:
                 return
-            joinall(waited_for, left)
+            joinall(tasks, left)
+            for task in tasks:
+                if task.ready():  # added once it had ended, maybe
+                    self._discard(task)
 
-    def _kill_all(self, exception: type[BaseException] | BaseException) -> None:
-        here = current()
+    def _kill_all(self, exception: ExceptionLike, block: bool, here: Coroutine) -> None:
         told = [member for member in self.greenlets if member not in self.dying]
         self.dying.update(told)
         for member in told:
             if member is not here:
-                self._kill(member, exception)
+                kill(member, exception)
         if here in told:
-            self._kill(here, exception)
-
-    def _kill(self, member: Any, exception: type[BaseException] | BaseException) -> None:
-        if hasattr(member, "kill"):
-            member.kill(exception, block=False)
-        elif member is current():
-            raise make_exception(exception)
-        else:
-            get_loop().interrupt(member, make_exception(exception))
+            if block:
+                raise make_exception(*(exception if isinstance(exception, tuple) else (exception,)))
+            kill(here, exception)
 
     def killone(
         self,
         greenlet: Any,
-        exception: type[BaseException] | BaseException = CoroutineExit,
+        exception: ExceptionLike = CoroutineExit,
         block: bool = True,
         timeout: float | None = None,
     ) -> None:
         """Kills this one, unless it is no member or has been told already; waits as kill() does."""
         if greenlet in self.greenlets and greenlet not in self.dying:
             self.dying.add(greenlet)
-            self._kill(greenlet, exception)
-            if block:
-                greenlet.join(timeout)
+            if block and isinstance(greenlet, Task):
+                greenlet.kill(exception, timeout=timeout)
+            else:
+                kill(greenlet, exception)
 
     # ---- for MappingMixin ----
 
@@ -236,7 +251,7 @@ class Pool(Group):
             return
         room = self._room
         if room is None:
-            self._link(greenlet)
+            self._enter(greenlet)
             return
         if not room.acquire(blocking, timeout):
             raise PoolFull(f"all {self.size} places of the pool are taken")
@@ -244,7 +259,7 @@ class Pool(Group):
             room.release()
             return
         try:
-            self._link(greenlet)
+            self._enter(greenlet)
         except BaseException:
             room.release()
             raise

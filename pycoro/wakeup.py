@@ -16,11 +16,12 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 def is_main_thread() -> bool:
@@ -35,7 +36,7 @@ class Wakeup:
     bell: an eventfd, which nobody has to read: each write is an edge. None without epoll.
     """
 
-    __slots__ = ("_reader", "_ringing", "_watches_signals", "_writer", "bell", "fd")
+    __slots__ = ("_reader", "_ringing", "_watches_signals", "_writer", "bell", "fd", "is_asleep")
 
     def __init__(self) -> None:
         self._reader, self._writer = _socket.socketpair(
@@ -45,6 +46,7 @@ class Wakeup:
         self._writer.setblocking(False)
         self.fd: int = self._reader.fileno()
         self.bell: int | None = _take_bell()
+        self.is_asleep = False
         self._ringing = 0  # threads in wake(); each change is one statement, which none cuts in two
         self._watches_signals = False
         if is_main_thread():
@@ -60,7 +62,17 @@ class Wakeup:
         else:
             signal.set_wakeup_fd(former, warn_on_full_buffer=False)
 
+    def sleep(self, poll: Callable[[float], T], ready: Sized, seconds: float) -> T:
+        """poll(seconds) that wake() ends, or poll(0) where something is ready. Who adds to `ready`
+        looks at `is_asleep` after that."""
+        self.is_asleep = True
+        try:
+            return poll(0.0 if ready else seconds)
+        finally:
+            self.is_asleep = False
+
     def wake(self) -> None:
+        self.is_asleep = False  # one ring is enough
         self._ringing += 1
         bell = self.bell
         if bell is not None:
