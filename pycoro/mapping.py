@@ -87,10 +87,14 @@ class MappingMixin:
         the order of the items, is raised as soon as all results before it are there; other calls
         go on then, as they do where the caller is killed."""
         calls = [self.spawn(attempt, func, item) for item in iterable]
+        calls.reverse()
+        results = []
         try:
-            return [_get(call) for call in calls]
+            while calls:
+                results.append(_get(calls.pop()))
         finally:
             calls.clear()  # an error's traceback holds this frame
+        return results
 
     def map_cb(
         self, func: Function, iterable: Iterable[Any], callback: Function | None = None
