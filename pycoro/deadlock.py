@@ -18,6 +18,7 @@ from .wakeup import is_main_thread, is_own_handler
 
 _asleep: set[Any] = set()  # loops that only another thread can wake
 _idle: set[Any] = set()  # workers that wait for work
+_gone = 0  # threads that are still counted, though a fork has left them behind
 
 
 def may_be_woken(loop: Any) -> bool:
@@ -37,7 +38,7 @@ def may_be_woken(loop: Any) -> bool:
 def _is_anybody_awake() -> bool:
     """In another thread. A loop that has something ready is about to wake up."""
     asleep = sum(not loop.ready for loop in list(_asleep))
-    others: int = _count_threads() - (asleep - 1) - len(_idle)
+    others: int = _count_threads() - _gone - (asleep - 1) - len(_idle)
     return others > 0
 
 
@@ -62,6 +63,8 @@ def set_idle(worker: Any, idle: bool) -> None:
 
 def after_fork() -> None:
     """The other threads are not here."""
+    global _gone
+    _gone = _count_threads()
     _asleep.clear()
     _idle.clear()
 

@@ -34,7 +34,7 @@ class Failure:
     __slots__ = ("error",)
 
     def __init__(self, error: BaseException) -> None:
-        self.error = error
+        self.error: Any = error  # until it is raised
 
 
 def attempt(function: Callable[..., Any], *args: Any) -> Any:
@@ -49,15 +49,14 @@ def attempt(function: Callable[..., Any], *args: Any) -> Any:
 
 
 def outcome(call: Any) -> Any:
-    """The result of a Task or AsyncResult that has run attempt(), or raises the error. One that was
-    killed gives its CoroutineExit, as its get() does."""
-    error = call.exception
-    if error is None:
-        value = call.value
-        if type(value) is not Failure:
-            return value
-        error = value.error
-    del call  # the error's traceback is going to hold this frame
+    """The result of a Task or AsyncResult that has run attempt(), waiting for it; or raises the
+    error. One that was killed gives its CoroutineExit, as with get()."""
+    value = call.get()
+    if type(value) is not Failure:
+        return value
+    # The error's traceback is going to hold this frame, and holds the one that value was made in.
+    error, value.error = value.error, None
+    del call, value
     try:
         raise error
     finally:

@@ -25,7 +25,7 @@ from .loop import Loop, get_loop
 from .mapping import MappingMixin
 from .semaphore import Semaphore
 from .waiting import WaitQueue
-from .workers import Crew
+from .workers import Crew, wait_for_threads
 
 _current = _native.current
 _pools: WeakSet[ThreadPool] = WeakSet()
@@ -56,12 +56,14 @@ class ThreadResult(AsyncResult):
     def call(self) -> None:
         """The worker's: makes the call, and keeps what comes of it."""
         context, args, kwargs = self._call
+        self._call = (None, None)
         try:
             self._call = (context.run(self._function, *args, **kwargs), None)
         except BaseException as error:
-            traceback = error.__traceback__
-            error.__traceback__ = traceback.tb_next if traceback else None  # without this frame
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # not us
             self._call = (None, error)
+        finally:
+            del self, context, args, kwargs  # an error's frames lead back to this one
 
     def deliver(self) -> None:
         """The worker's: tells of it. The state first, then those who wait; as the last thing, home,
@@ -197,7 +199,7 @@ class ThreadPool(MappingMixin):
         """Waits until no call is left, `timeout` seconds at most. False where the time was over
         first. Errors: RuntimeError where one of the calls asks."""
         self._refuse_own_thread()
-        return self._has_finished() or self._finished.wait_unless(self._has_finished, timeout)
+        return self._has_finished() or wait_for_threads(self._finished, self._has_finished, timeout)
 
     def _has_finished(self) -> bool:
         return not self._unfinished

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from .imap import Failure, IMap, IMapUnordered, attempt
+from .imap import IMap, IMapUnordered, attempt, outcome
 from .task import Task
 
 Function = Callable[..., Any]
@@ -91,7 +91,7 @@ class MappingMixin:
         results = []
         try:
             while calls:
-                results.append(_get(calls.pop()))
+                results.append(outcome(calls.pop()))
         finally:
             calls.clear()  # an error's traceback holds this frame
         return results
@@ -122,16 +122,6 @@ class MappingMixin:
     ) -> IMapUnordered:
         """Like imap(), but in the order in which the calls end."""
         return IMapUnordered(func, zip(*iterables, strict=False), self.spawn, maxsize)
-
-
-def _get(call: Any) -> Any:
-    value = call.get()
-    if type(value) is not Failure:
-        return value
-    try:
-        raise value.error
-    finally:
-        del value, call
 
 
 class _PassOn:

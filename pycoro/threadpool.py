@@ -25,7 +25,7 @@ from typing import Any
 from . import _native
 from .jobs import ThreadPool, ThreadResult
 from .waiting import Links, WaitQueue
-from .workers import Crew
+from .workers import Crew, wait_for_threads
 
 __all__ = ["Future", "ThreadPool", "ThreadPoolExecutor", "ThreadResult"]
 
@@ -79,11 +79,7 @@ class Future(futures.Future[Any]):
         loop = here._thread.loop if here is not None else None
         if loop is None or self._is_over:
             return timeout
-        loop.foreign += 1  # no virtual time meanwhile, and nothing to be done is no deadlock
-        try:
-            self._waiting.wait_unless(self.ready, timeout)
-        finally:
-            loop.foreign -= loop.foreign > 0  # 0: in a forked child
+        wait_for_threads(self._waiting, self.ready, timeout)
         return 0
 
     # ---- what can be waited for ----
@@ -118,22 +114,23 @@ class _Job:
 
     def call(self) -> None:
         call, self._call = self._call, None
-        if not self.future.set_running_or_notify_cancel():
-            self._is_cancelled = True
-            return
         try:
-            self._value = call()
+            if self.future.set_running_or_notify_cancel():
+                self._value = call()
+            else:
+                self._is_cancelled = True
         except BaseException as error:
-            traceback = error.__traceback__
-            self._error = error.with_traceback(traceback.tb_next if traceback else None)
+            error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next  # not us
+            self._error = error
+        finally:
+            del self, call  # an error's frames lead back to this one
 
     def deliver(self) -> None:
-        if self._is_cancelled:
-            return
-        if self._error is None:
+        error, self._error = self._error, None
+        if error is not None:
+            self.future.set_exception(error)
+        elif not self._is_cancelled:
             self.future.set_result(self._value)
-        else:
-            self.future.set_exception(self._error)
 
     def fail(self, error: BaseException) -> None:
         """It will not be called."""

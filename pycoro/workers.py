@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from . import deadlock
+from .loop import get_loop
 from .reports import report_unraisable
 from .waiting import WaitQueue
 from .wakeup import defer_interrupt
@@ -88,16 +89,28 @@ class _Farewell:
 def _call_observed(job: Job) -> None:
     """Under what threading.settrace() and setprofile() have set for new threads by now."""
     profile, trace = threading.getprofile(), threading.gettrace()
-    if profile is None and trace is None:
-        job.call()
-        return
-    sys.setprofile(profile)
-    sys.settrace(trace)
+    is_observed = profile is not None or trace is not None
     try:
+        if is_observed:
+            sys.setprofile(profile)
+            sys.settrace(trace)
         job.call()
     finally:
-        sys.settrace(None)
-        sys.setprofile(None)
+        del job  # an error's frames lead back to this one
+        if is_observed:
+            sys.settrace(None)
+            sys.setprofile(None)
+
+
+def wait_for_threads(queue: WaitQueue, ready: Callable[[], bool], timeout: float | None) -> bool:
+    """queue.wait_unless(ready, timeout), where a thread is sure to wake us: this is no deadlock,
+    the loop has something to wait for, and no virtual time passes meanwhile."""
+    loop = get_loop()
+    loop.foreign += 1
+    try:
+        return queue.wait_unless(ready, timeout)
+    finally:
+        loop.foreign -= loop.foreign > 0  # 0: in a forked child
 
 
 class Crew:
@@ -256,7 +269,7 @@ class Crew:
     def wait_until_shrunk(self, timeout: float | None = None) -> bool:
         """Waits until the threads have ended that are to; False where `timeout` seconds were over
         first."""
-        return self._is_shrunk() or self._departures.wait_unless(self._is_shrunk, timeout)
+        return self._is_shrunk() or wait_for_threads(self._departures, self._is_shrunk, timeout)
 
     def _is_shrunk(self) -> bool:
         return not self._surplus and self._threads <= self._workers
@@ -275,9 +288,9 @@ class Crew:
         """So has his thread."""
         self._workers.discard(worker)
         self._threads.discard(worker)
-        deadlock.leave(worker)
         if self._is_shrunk():
             self._departures.wake_all()
+        deadlock.leave(worker)  # last: it lets others run, who would see that nobody wakes them
 
     def after_fork(self) -> None:
         """In the child."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import gc
 import itertools
+import threading
 from collections.abc import Iterator
 from queue import Full
 from typing import Any
@@ -43,6 +44,20 @@ class Steps:
         for name in names:
             self.events[name].set()
         self.api.settle(10)
+
+
+def in_threads(function: Any, count: int) -> list[Any]:
+    results: list[Any] = [None] * count
+
+    def run(number: int) -> None:
+        results[number] = function(number)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results
 
 
 # ---- Group ----
@@ -344,12 +359,17 @@ def test_map_raises_the_first_error_in_the_order_of_items(
     def call(name: str) -> None:
         raise LookupError(steps.call(name))
 
-    mapping = api.spawn(lambda: pytest.raises(LookupError, pool.map, call, "abc"))
+    def mapped() -> str:
+        with pytest.raises(LookupError) as caught:
+            pool.map(call, "abc")
+        return str(caught.value)
+
+    mapping = api.spawn(mapped)
     api.settle()
     steps.go_on("b")
     assert not mapping.ready()
     steps.go_on("a")
-    assert str(mapping.get().value) == "a"
+    assert mapping.get() == "a"
     steps.go_on("c")
     assert len(pool) == 0
     capsys.readouterr()
@@ -784,7 +804,12 @@ def test_a_consumer_that_gives_up_leaves_its_result_to_others(clean_loop: None) 
     for name in ("imap", "imap_unordered"):
         pool = Pool(2)
         event = Event()
-        results = getattr(pool, name)(lambda number: event.wait() and number, [1, 2], maxsize=1)
+
+        def call(number: int, event: Event = event) -> int:
+            event.wait()
+            return number
+
+        results = getattr(pool, name)(call, [1, 2], maxsize=1)
         first = spawn(next, results)
         sleep(0)
         with pytest.raises(pycoro.Timeout), pycoro.Timeout(0.001):
@@ -862,29 +887,10 @@ def test_a_pool_shared_by_the_loops_of_several_threads() -> None:
     def thread(number: int) -> list[int]:
         return list(pool.imap(call, range(number * 100, number * 100 + 20)))
 
-    def all_threads() -> list[list[int]]:
-        return helpers_in_threads(thread, 4)
-
-    results = all_threads()
+    results = in_threads(thread, 4)
     assert results == [list(range(n * 100, n * 100 + 20)) for n in range(4)]
     assert max(most) <= 3
     assert (len(pool), pool.free_count()) == (0, 3)
-
-
-def helpers_in_threads(function: Any, count: int) -> list[Any]:
-    import threading
-
-    results: list[Any] = [None] * count
-
-    def run(number: int) -> None:
-        results[number] = function(number)
-
-    threads = [threading.Thread(target=run, args=(number,)) for number in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
 
 
 def test_tasks_of_another_thread_are_not_killed_from_here() -> None:
