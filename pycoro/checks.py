@@ -66,21 +66,6 @@ def check_name(name: str | None) -> str | None:
     return name
 
 
-def check_seconds(seconds: Any, what: str = "a timeout") -> Any:
-    """`seconds` itself. TypeError: no number; ValueError: negative or NaN."""
-    try:
-        if seconds >= 0:
-            return seconds
-    except TypeError:
-        pass
-    else:
-        raise ValueError(
-            f"{what} must be a non-negative number of seconds, not {seconds!r}: where a deadline "
-            "may have passed, take max(0, deadline - now)"
-        )
-    raise TypeError(f"{what} must be a number of seconds, not {type(seconds).__name__}")
-
-
 def refuse(code: int) -> None:
     """Raises the exception for a PC_REFUSED_ code of the C library."""
     if code == _native.REFUSED_OTHER_THREAD:

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
-from weakref import ref
 
 from . import _native
-from .checks import check_seconds
+from .checks import check_timeout
 from .coroutine import Coroutine
 from .errors import InvalidThreadUseError
 from .links import (
@@ -28,19 +27,6 @@ from .waiting import WaitQueue
 _current = _native.current
 
 PENDING: Any = object()  # the value of what has not ended
-
-
-class _EndQueue(WaitQueue):
-    """Who waits for the end of a task. The task is not its owner: that would keep it alive."""
-
-    __slots__ = ("_task",)
-
-    def __init__(self, task: Any) -> None:
-        super().__init__()
-        self._task = ref(task)
-
-    def __repr__(self) -> str:
-        return f"<the end of {self._task()!r}>"
 
 
 class Ending(Coroutine):
@@ -103,15 +89,14 @@ class Ending(Coroutine):
     def join(self, timeout: float | None = None) -> bool:
         """Waits for its end, `timeout` seconds at most. Has it ended? Errors: RuntimeError where
         it waits for itself; InvalidThreadUseError in another thread."""
-        if timeout is not None:
-            check_seconds(timeout)
+        check_timeout(timeout)
         if self._value is not PENDING:
             return True
         self._check_thread()
         if _current() is self:
             raise RuntimeError(f"{self!r} cannot wait for its own end")
         if self._waiting is None:
-            self._waiting = _EndQueue(self)
+            self._waiting = WaitQueue(self)
         return self._waiting.wait(timeout)
 
     def _join_to_get(self, timeout: float | None) -> bool:
@@ -171,9 +156,9 @@ class Ending(Coroutine):
         if self._links is not None:
             self._links[:] = [link for link in self._links if isinstance(link, Observer)]
 
-    def has_links(self) -> int:
-        """How many there are."""
-        return 0 if self._links is None else len(self._links)
+    def has_links(self) -> bool:
+        """Are there any?"""
+        return bool(self._links)
 
     # ---- for task.py ----
 

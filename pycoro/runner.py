@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from . import _native
-from .checks import check_seconds
+from .checks import check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit
 from .loop import Loop, get_loop
@@ -37,7 +37,7 @@ def run(main: Callable[..., T], /, *args: Any, grace: float = 5.0) -> T:
     KeyboardInterrupt in main(), and a second time it ends the patience. Errors: RuntimeError in a
     task or callback, and within another run(); TypeError, ValueError for a bad `grace`.
     """
-    check_seconds(grace, "the grace")
+    check_timeout(grace)
     if not callable(main):
         raise TypeError(f"main must be callable, not {type(main).__name__}")
     here = current()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
-from .checks import check_seconds
 from .loop import Loop, get_loop
 from .timers import Timer
 from .wakeup import defer_interrupt
@@ -54,7 +53,11 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
         loop.ready.append(loop.enlist(None))
         loop.pass_on()
         return
-    check_seconds(seconds, "a sleep")
+    try:
+        if not seconds > 0:  # nor is NaN
+            raise ValueError(f"the length of a sleep must be non-negative, not {seconds!r}")
+    except TypeError:
+        raise TypeError(f"a sleep takes seconds, not {type(seconds).__name__}") from None
     loop = get_loop()
     timer = Sleep(loop, seconds) if ref else _LightSleep(loop, seconds)
     timer.waiter = loop.enlist(timer)

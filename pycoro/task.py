@@ -15,7 +15,7 @@ from weakref import ref
 
 from . import _native
 from .ancestry import Spawned, recording, spawn_callbacks
-from .checks import check_name, check_seconds, check_stack_size, make_exception
+from .checks import check_name, check_stack_size, check_timeout, make_exception
 from .coroutine import NOTHING, ContextPolicy, choose_context, current
 from .ending import PENDING, Ending
 from .errors import CoroutineExit
@@ -159,7 +159,6 @@ class Task(Spawned, Ending):
         """A task that starts after `seconds`."""
         if cls is Task and not args and "run" not in kwargs:
             raise TypeError("spawn_later() takes the seconds, and what to call then")
-        check_seconds(seconds, "a delay")
         task = cls(*args, **kwargs)
         task.start_later(seconds)
         return task
@@ -172,7 +171,9 @@ class Task(Spawned, Ending):
 
     def start_later(self, seconds: float) -> None:
         """Like start(), after `seconds`."""
-        check_seconds(seconds, "a delay")
+        if seconds is None:
+            raise TypeError("a delay must be a number of seconds, not None")
+        check_timeout(seconds)
         if self._may_start():
             self._wait = self._loop.call_later(seconds, _start, self)
             self._scheduled = True
@@ -249,9 +250,10 @@ class Task(Spawned, Ending):
         self._entry = self._context = self._function = self._kwargs = None
         self.args = ()
         try:
-            # KeyboardInterrupt and the like are the main program's.
-            if self._error is not None and not (self._getters and isinstance(error, Exception)):
-                self._loop.tell_error(self, error)
+            loop = self._loop
+            # KeyboardInterrupt and the like are the main program's as well.
+            if self._error is error and (not self._getters or isinstance(error, loop.SYSTEM_ERROR)):
+                loop.tell_error(self, error)
         finally:  # stderr may be closed, say
             self._tell()
 
@@ -285,8 +287,7 @@ class Task(Spawned, Ending):
         for one that has ended. A task that kills itself gets the exception here, or with
         block=False where it waits next. Errors: InvalidThreadUseError in another thread."""
         error = make_exception(*(exception if isinstance(exception, tuple) else (exception,)))
-        if timeout is not None:
-            check_seconds(timeout)
+        check_timeout(timeout)
         if self._value is not PENDING:
             return
         self._check_thread()

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import _native
-from .checks import check_seconds, make_exception
+from .checks import check_timeout, make_exception
 from .coroutine import Coroutine, current
 from .ending import PENDING
 from .errors import ConcurrentObjectUseError, CoroutineExit, InvalidThreadUseError
@@ -170,8 +170,7 @@ def iwait(
     """Iterates over the objects as they become ready, until `count` of them (default: all) have or
     `timeout` seconds in all are over. To leave it early, use it as a context manager. With None
     for the objects: a list of what wait() gives. Errors: as of wait()."""
-    if timeout is not None:
-        check_seconds(timeout)
+    check_timeout(timeout)
     if objects is None:
         return [get_loop().join(timeout)]
     things = list(objects)
@@ -190,7 +189,7 @@ def wait(
     itself; InvalidThreadUseError for another thread's task.
     """
     if objects is None:
-        return get_loop().join(timeout if timeout is None else check_seconds(timeout))
+        return get_loop().join(timeout)
     return joinall(objects, timeout, False, count)
 
 
@@ -202,8 +201,7 @@ def joinall(
 ) -> list[Any]:
     """wait() for tasks. With raise_error, the first error of one that has failed is raised as soon
     as there is one."""
-    if timeout is not None:
-        check_seconds(timeout)
+    check_timeout(timeout)
     things = list(greenlets)
     wanted = _how_many(things, count)
     if not wanted:
@@ -279,8 +277,7 @@ def killall(
     running task is among them, it gets the exception here, once the others have been told. What
     spawn_raw() gave is told, and not waited for. Errors: as of kill(); Timeout where they have not
     ended in time."""
-    if timeout is not None:
-        check_seconds(timeout)
+    check_timeout(timeout)
     victims = list(greenlets)
     for victim in victims:
         if isinstance(victim, Task):

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from weakref import ref as _weak
 
 from . import _native
-from .checks import check_seconds
+from .checks import check_timeout
 from .coroutine import Coroutine
 from .errors import BlockingSwitchOutError, InvalidThreadUseError
 from .loop import Loop, get_loop
@@ -34,7 +34,8 @@ class Timeout(BaseException):
     with exception=False the block is then left silently. With ref=False, a wait() for all there is
     to do does not wait for it; `priority` is there for gevent's callers.
 
-    Errors: TypeError, ValueError for seconds that are no number, negative or NaN.
+    Negative seconds are over at once, as 0 are. Errors: TypeError, ValueError for seconds that are
+    no number.
     """
 
     def __init__(
@@ -44,8 +45,7 @@ class Timeout(BaseException):
         ref: bool = True,
         priority: int = -1,
     ) -> None:
-        if seconds is not None:
-            check_seconds(seconds)
+        check_timeout(seconds)
         if not (exception is None or exception is False or _can_be_thrown(exception)):
             raise TypeError(
                 "exception must be False, or a class or instance deriving from BaseException, "
