@@ -12,7 +12,7 @@ from queue import Full
 from typing import Any
 from weakref import ref
 
-from .checks import check_seconds, make_exception
+from .checks import check_timeout, make_exception
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit
 from .links import Observer
@@ -155,7 +155,7 @@ class Group(MappingMixin):
         most; who is added meanwhile is killed as well. A member that calls this gets the exception
         here, once the others have been told."""
         if timeout is not None:
-            check_seconds(timeout)
+            check_timeout(timeout)
         here = current()
         clock = get_loop().clock
         deadline = None if timeout is None else clock() + timeout

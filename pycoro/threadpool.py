@@ -67,7 +67,11 @@ class Future(futures.Future[Any]):
     def result(self, timeout: float | None = None) -> Any:
         """What the call returns, or raises what that raises. Errors: TimeoutError after `timeout`
         seconds; CancelledError."""
-        return super().result(self._wait(timeout))
+        left = self._wait(timeout)
+        try:
+            return super().result(left)
+        finally:
+            del self  # an error holds this frame
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What the call raises, or None. Errors: as result()."""

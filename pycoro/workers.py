@@ -57,7 +57,7 @@ class Worker:
         crew = self.crew
         crew.enter()
         if crew.begin is not None and not crew.begin():
-            crew.leave(self)
+            crew.leave(self, of_itself=True)
             return
         while (job := crew.take(self)) is not None:
             try:
@@ -205,6 +205,8 @@ class Crew:
     def start(self) -> None:
         """One more worker."""
         worker = Worker(self)
+        if not self._workers:
+            self._surplus = 0
         self._surplus += self._surplus > 0  # as many stay as are to
         self._workers.add(worker)
         self._threads.add(worker)
@@ -237,8 +239,8 @@ class Crew:
                 continue
             if not worker.bell.acquire(True, self.idle_timeout):
                 if self._rise(worker):
-                    self._surplus -= self._surplus > 0
-                    break
+                    self.leave(worker, of_itself=True)
+                    return None
                 worker.bell.acquire()  # it is being rung just now
         self.leave(worker)
         return None
@@ -272,10 +274,11 @@ class Crew:
         return self._is_shrunk() or wait_for_threads(self._departures, self._is_shrunk, timeout)
 
     def _is_shrunk(self) -> bool:
-        return not self._surplus and self._threads <= self._workers
+        return (not self._surplus or not self._workers) and self._threads <= self._workers
 
-    def leave(self, worker: Worker) -> None:
+    def leave(self, worker: Worker, of_itself: bool = False) -> None:
         """He takes no job any more."""
+        self._surplus -= of_itself and self._surplus > 0  # one less that has to be told to
         self._workers.discard(worker)
         self._idents.discard(_get_ident())
         if self._jobs:  # one that came in between, and did not find him idle
@@ -286,7 +289,9 @@ class Crew:
 
     def has_ended(self, worker: Worker) -> None:
         """So has his thread."""
-        self._workers.discard(worker)
+        if worker in self._workers:  # of an error, say for want of memory
+            self._surplus -= self._surplus > 0
+            self._workers.discard(worker)
         self._threads.discard(worker)
         if self._is_shrunk():
             self._departures.wake_all()
