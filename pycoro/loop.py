@@ -181,6 +181,11 @@ class Loop(Scheduler):
         if self.jump is not None:
             return self.jump(due)
         seconds = min(max(0.0, due - self.clock()), _LONGEST)
+        return self.sleep_in_kernel(seconds)
+
+    def sleep_in_kernel(self, seconds: float) -> list[tuple[Watch, Any]]:
+        """Until something happens, for so long at most, without end if negative; not at all where
+        somebody is ready. Wakes who waited for it, and gives the callbacks that are to run."""
         return self._wakeup.sleep(self._watches.poll, self.ready, seconds)
 
     def _wake_idlers(self) -> list[tuple[Watch, Any]]:
@@ -202,10 +207,10 @@ class Loop(Scheduler):
 
     def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
         if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return self._wakeup.sleep(self._watches.poll, self.ready, -1.0)
+            return self.sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self._wakeup.sleep(self._watches.poll, self.ready, -1.0)
+                return self.sleep_in_kernel(-1.0)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))

@@ -9,7 +9,7 @@ come late. `threshold` is for that: so long, in real seconds, nothing must have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import index
 from sys import maxsize
@@ -117,7 +117,7 @@ class VirtualClock:
     def _wait(self, due: float) -> list[Any]:
         """Instead of the loop's sleep until the next timer is due, at `due`."""
         loop = self._loop
-        poll: Callable[[float], list[Any]] = loop._watches.poll
+        poll = loop.sleep_in_kernel
         happened = poll(0.0)
         if happened or loop.ready:
             return happened
