@@ -27,7 +27,9 @@ LAYERS: list[set[str]] = [
     {"loop", "hub"},
     {"waiting", "timeout"},
     {"nursery", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "pool", "semaphore", "threadpool"},
+    {"event", "exchange", "lock", "local", "pool", "semaphore", "store", "threadpool"},
+    {"channel", "simplequeue"},
+    {"choice", "queue"},
     {
         "dns",
         "fileobject",
