@@ -80,8 +80,10 @@ SOURCES = [
     "api_threads.c",
     "inspect.c",
     "object.c",
+    "local.c",
     "coro.c",
     "stack.c",
+    "pages.c",
     "guard.c",
     "context_ucontext.c",
 ]

@@ -62,6 +62,15 @@ static inline int pc_object_has_ended(PyObject *object)
     return !pc_object_coro(object) && pc_object_get(object, PC_RUN) == Py_None;
 }
 
+/* The object that stands for the coroutine, borrowed, or NULL. One whose last reference has gone is
+   none any more, though its end may still be calling weak references' callbacks: a new reference
+   to it would not keep it. */
+static inline PyObject *pc_object_of(const struct pc_coro *coro)
+{
+    PyObject *object = (PyObject *)coro->object;
+    return object && Py_REFCNT(object) > 0 ? object : NULL;
+}
+
 /* The object stands for the coroutine, which has none. */
 void pc_object_bind(PyObject *object, struct pc_coro *coro);
 

@@ -59,6 +59,20 @@ def check_timeout(timeout: float | None) -> None:
         raise ValueError("timeout must be a number of seconds, not NaN")
 
 
+def check_number(seconds: float, what: str) -> float:
+    """`seconds` itself, of any sign, infinite too. TypeError, ValueError (NaN): it is no number;
+    `what` it is for."""
+    try:
+        is_number = seconds == seconds + 0.0
+    except TypeError:
+        raise TypeError(
+            f"{what} must be a number of seconds, not {type(seconds).__name__}"
+        ) from None
+    if not is_number:
+        raise ValueError(f"{what} must be a number of seconds, not NaN")
+    return seconds
+
+
 def check_name(name: str | None) -> str | None:
     """`name` itself. TypeError: neither a str nor None."""
     if name is not None and not isinstance(name, str):

@@ -95,7 +95,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
         self._wait = None
         self._name = name if name is None else check_name(name)
         self._stack_size = stack_size if stack_size is None else check_stack_size(stack_size)
-        self._context: Any = _copy_context() if context == "copy" else _choose_context(context)
+        self._context: Any = _copy_context() if context == "copy" else choose_context(context)
 
     def switch(self, value: Any = NOTHING, /, *more: Any) -> Any:
         """Suspends the running coroutine and goes on in this one, where its own switch() returns
@@ -255,7 +255,8 @@ def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine
     raise CoroutineError("the coroutine has ended, and so have all its parents")
 
 
-def _choose_context(context: Any) -> contextvars.Context | None:
+def choose_context(context: Any) -> contextvars.Context | None:
+    """The Context for a policy other than "copy", or None."""
     if context == "empty":
         return None
     if isinstance(context, contextvars.Context):

@@ -11,22 +11,35 @@ from __future__ import annotations
 import signal
 from _thread import _count as _count_threads
 from collections.abc import Iterable
+from time import sleep as nap
 from typing import Any
 
 from .wakeup import is_main_thread, is_own_handler
 
 _asleep: set[Any] = set()  # loops that only another thread can wake
 _idle: set[Any] = set()  # workers that wait for work
+_gone = 0  # threads that are still counted, though a fork has left them behind
 
 
 def may_be_woken(loop: Any) -> bool:
-    """Can anybody outside of the thread wake the loop? Then it counts as asleep, until awake()."""
-    _asleep.add(loop)  # first, so that of two threads at least one sees the other
-    others: int = _count_threads() - (len(_asleep) - 1) - len(_idle)
-    if others > 0 or (is_main_thread() and _has_signal_handler()):
+    """Can anybody outside of the thread wake the loop? Then it counts as asleep, until awake(),
+    unless a signal may wake it: then it may itself wake others."""
+    if is_main_thread() and _has_signal_handler():
         return True
-    _asleep.discard(loop)
-    return False
+    _asleep.add(loop)  # first, so that of two threads at least one sees the other
+    if not _is_anybody_awake():
+        nap(0.001)  # a thread that has just been made is counted once it has had its turn
+        if not loop.ready and not _is_anybody_awake():
+            _asleep.discard(loop)
+            return False
+    return True
+
+
+def _is_anybody_awake() -> bool:
+    """In another thread. A loop that has something ready is about to wake up."""
+    asleep = sum(not loop.ready for loop in list(_asleep))
+    others: int = _count_threads() - _gone - (asleep - 1) - len(_idle)
+    return others > 0
 
 
 def awake(loop: Any) -> None:
@@ -36,22 +49,29 @@ def awake(loop: Any) -> None:
 def leave(loop: Any) -> None:
     """The thread ends: those that sleep look again whether anybody is left to wake them."""
     _asleep.discard(loop)
-    for other in list(_asleep):
-        other.call_soon_threadsafe(_nothing)
+    _look_again()
 
 
 def set_idle(worker: Any, idle: bool) -> None:
     """A thread of ours waits for work; it wakes nobody then."""
     if idle:
         _idle.add(worker)
+        _look_again()
     else:
         _idle.discard(worker)
 
 
 def after_fork() -> None:
     """The other threads are not here."""
+    global _gone
+    _gone = _count_threads()
     _asleep.clear()
     _idle.clear()
+
+
+def _look_again() -> None:
+    for other in list(_asleep):
+        other.call_soon_threadsafe(_nothing)
 
 
 def _nothing() -> None:

@@ -28,7 +28,7 @@ class _Notifier:
     __slots__ = ("__weakref__", "_links", "_waiting")
 
     def __init__(self) -> None:
-        self._waiting = WaitQueue(self)
+        self._waiting = WaitQueue()
         self._links = Links()
 
     def ready(self) -> bool:
@@ -56,7 +56,7 @@ class _Notifier:
     def _at_fork_reinit(self) -> None:
         """What threading asks of its locks and events in a forked child: whoever waits does so in
         the parent."""
-        self._waiting = WaitQueue(self)
+        self._waiting = WaitQueue()
         self._links = Links()
 
 
@@ -168,7 +168,10 @@ class AsyncResult(_Notifier):
             return self._value
         assert self._exc_info is not None
         _, error, traceback = self._exc_info
-        raise error.with_traceback(traceback)  # as it was: not longer for each that has raised it
+        try:
+            raise error.with_traceback(traceback)  # as it was: not longer for each that raises it
+        finally:
+            del self, error, traceback  # the error holds this frame
 
     def get_nowait(self) -> Any:
         """get(block=False)"""

@@ -43,7 +43,6 @@ class RLock:
 
     def __init__(self, hub: Any = None) -> None:
         self._block = Semaphore(1)
-        self._block._queue.owner = self
         self._owner: Coroutine | None = None
         self._count = 0
 
@@ -115,7 +114,6 @@ class RLock:
     def _at_fork_reinit(self) -> None:
         """In a forked child: it is free."""
         self._block = Semaphore(1)
-        self._block._queue.owner = self
         self._owner = None
         self._count = 0
 
@@ -133,7 +131,7 @@ class Condition:
 
     def __init__(self, lock: Any = None) -> None:
         self._lock = lock = RLock() if lock is None else lock
-        self._queue = WaitQueue(self)
+        self._queue = WaitQueue()
         self.acquire: Callable[..., bool] = lock.acquire
         self.release: Callable[[], None] = lock.release
 
@@ -225,7 +223,7 @@ class Condition:
     def _at_fork_reinit(self) -> None:
         """In a forked child: it is free, and whoever waits does so in the parent."""
         self._lock._at_fork_reinit()
-        self._queue = WaitQueue(self)
+        self._queue = WaitQueue()
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} of {self._lock!r} waiting[{len(self._queue)}]>"
@@ -267,7 +265,6 @@ class Barrier:
         self._action = action
         self._timeout = timeout
         self._condition = Condition()
-        self._condition._queue.owner = self
         self._round = _Round()
 
     def wait(self, timeout: float | None = None) -> int:
@@ -287,34 +284,32 @@ class Barrier:
                 if round.arrived == self._parties:
                     if self._action is not None:
                         self._action()
-                    self._settle(round, "over")
+                    round.over = True
+                    self._round = _Round()
+                    self._condition.notify_all()
                 else:
                     self._condition.wait_for(round.is_settled, timeout)
             finally:
-                if not round.over and not round.broken:
-                    self._settle(round, "broken")
+                if not round.over:
+                    self._break(round)
             if round.broken:
                 raise BrokenBarrierError("the barrier was broken while waiting")
             return number
 
-    def _settle(self, round: _Round, how: str) -> None:
-        setattr(round, how, True)
-        if round.over and round is self._round:
-            self._round = _Round()
+    def _break(self, round: _Round) -> None:
+        round.broken = True
         self._condition.notify_all()
 
     def reset(self) -> None:
         """As new: those that wait get BrokenBarrierError."""
         with self._condition:
             former, self._round = self._round, _Round()
-            if former.arrived and not former.broken:
-                self._settle(former, "broken")
+            self._break(former)
 
     def abort(self) -> None:
         """Breaks it, until reset(): those that wait, or come, get BrokenBarrierError."""
         with self._condition:
-            if not self._round.broken:
-                self._settle(self._round, "broken")
+            self._break(self._round)
 
     @property
     def parties(self) -> int:

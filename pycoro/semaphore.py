@@ -5,10 +5,9 @@ coroutines of any threads at once, and by threads without any.
 
 There is no lock in here. What counts is one statement, `counter -= (got := counter > 0)`: CPython
 looks for other threads and signals only at calls, jumps back and function entries, so nothing comes
-between its halves, not even a tracer, which is called from line to line. Who releases counts up
+between its halves, not even a tracer, which is called from line to line. Who counts up does so
 first, and looks for waiters after that; who waits stands in the queue first, and looks at the
-counter after that. What is free is handed to who has waited longest: nobody who comes later gets
-it first.
+counter after that. What is free is handed to who has waited longest.
 """
 
 from __future__ import annotations
@@ -50,27 +49,20 @@ class _Observer:
     def forget(self, waiter: Any) -> bool:
         return self.queue.forget(self)
 
-    def __repr__(self) -> str:
-        return repr(self.owner)
-
 
 class _Firm:
     """Stands for the queue in the `_wait` of who must have the semaphore whatever happens: a kill
     or a time limit comes once it has it. Only being unwound breaks it off."""
 
-    __slots__ = ("owner", "queue")
+    __slots__ = ("queue",)
 
     is_firm = True
 
     def __init__(self, queue: WaitQueue) -> None:
         self.queue = queue
-        self.owner = queue.owner
 
     def forget(self, waiter: Any) -> bool:
         return _current() is waiter and self.queue.forget(waiter)
-
-    def __repr__(self) -> str:
-        return repr(self.owner)
 
 
 class Semaphore:
@@ -89,7 +81,7 @@ class Semaphore:
             raise TypeError(f"value must be an int, not {type(value).__name__}") from None
         if value < 0:
             raise ValueError(f"semaphore initial value must be >= 0, not {value}")
-        self._queue = WaitQueue(self)
+        self._queue = WaitQueue()
         self._waiters = self._queue._waiters
 
     @defer_interrupt
@@ -100,7 +92,14 @@ class Semaphore:
         self.counter -= (got := self.counter > 0)
         return got or self._acquire_slowly(blocking, timeout)
 
-    __enter__ = acquire
+    @defer_interrupt
+    def __enter__(self) -> bool:
+        # Counting down even below 0, and up again, is faster where it succeeds.
+        self.counter = counter = self.counter - 1
+        if counter < 0:
+            Semaphore.release(self)
+            self.acquire()
+        return True
 
     @defer_interrupt
     def release(self) -> None:
@@ -210,7 +209,7 @@ class Semaphore:
 
     def _at_fork_reinit(self) -> None:
         """In a forked child: whoever waits does so in the parent."""
-        self._queue = WaitQueue(self)
+        self._queue = WaitQueue()
         self._waiters = self._queue._waiters
 
     def __repr__(self) -> str:

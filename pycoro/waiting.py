@@ -20,6 +20,7 @@ from select import POLLIN, POLLNVAL, POLLOUT
 from select import poll as _poll
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from . import _native
 from .checks import check_timeout
@@ -90,13 +91,19 @@ def wake(waiter: Any) -> None:
 
 
 class WaitQueue:
-    """Coroutines that wait, in their order; of any threads."""
+    """Coroutines that wait, in their order; of any threads. `owner`: what they wait for, where a
+    report could not tell that from who calls wait(); it must allow weak references."""
 
-    __slots__ = ("_waiters", "owner")
+    __slots__ = ("_owner", "_waiters")
 
     def __init__(self, owner: Any = None) -> None:
         self._waiters: deque[Any] = deque()
-        self.owner = owner  # what they wait for, for reports
+        # Weak, for the owner has this: it is not to stay until a collection.
+        self._owner = None if owner is None else ref(owner)
+
+    @property
+    def owner(self) -> Any:
+        return None if self._owner is None else self._owner()
 
     def __len__(self) -> int:
         return len(self._waiters)
@@ -191,7 +198,8 @@ class WaitQueue:
         return True
 
     def __repr__(self) -> str:
-        return f"<WaitQueue of {len(self._waiters)}>" if self.owner is None else repr(self.owner)
+        owner = self.owner
+        return f"<WaitQueue of {len(self._waiters)}>" if owner is None else repr(owner)
 
 
 class Links:
@@ -205,6 +213,10 @@ class Links:
 
     def __len__(self) -> int:
         return len(self._links)
+
+    def loops(self) -> list[Loop]:
+        """Those that callbacks are to be called in."""
+        return [loop for _, loop in self._links.copy()]
 
     def add(self, callback: Callable[[Any], Any]) -> None:
         """Look after that whether it is to be called at once: publish, then recheck, as above.
