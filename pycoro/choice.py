@@ -279,6 +279,7 @@ def _wait(cases: Sequence[Any], timeout: float | None) -> _Option | None:
     choice = _Choice(cases)
     waiter = loop.enlist(choice)
     options = []
+    in_line = False
     try:
         for number, case in enumerate(cases):
             option = _Option(choice, waiter, number, case)
@@ -286,10 +287,12 @@ def _wait(cases: Sequence[Any], timeout: float | None) -> _Option | None:
             options.append(option)
             if choice.decided is not None:
                 break
+        in_line = True
         if not pass_on_until(loop, waiter, choice, timeout):
             return None
     except BaseException:
-        loop._break_off()  # if it has not even begun to wait
+        if not in_line:
+            loop._break_off()
         if isinstance(choice.decided, _Option):
             choice.decided.case._decline()
         raise

@@ -171,14 +171,18 @@ class Exchange:
             waiter = loop.enlist(self)  # an error in a callback
         limit = None if timeout is None else loop.clock() + float(timeout)
         waiter._wait = self
-        self._join_getters(waiter)
+        in_line = first = False
         while True:
             try:
+                self._join_getters(waiter, first)
+                in_line = True
                 if limit is None:
                     loop.pass_on()
                 elif not pass_on_until(loop, waiter, self, limit - loop.clock()):
                     raise Empty
             except BaseException:
+                if not in_line:  # a method for items has raised
+                    loop._break_off()
                 if waiter._wait is None:  # it has been called all the same
                     self._decline_get()
                 raise
@@ -186,7 +190,7 @@ class Exchange:
             if item is not NOTHING:
                 return item
             waiter._wait = self
-            self._join_getters(waiter, first=True)
+            in_line, first = False, True
 
     def forget(self, waiter: Any) -> bool:
         """For the loop: it waits no more. False where it has been taken out already."""

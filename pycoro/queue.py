@@ -64,7 +64,7 @@ class Queue(SimpleQueue):
     put.__doc__ = SimpleQueue.put.__doc__
 
     def _put_with_care(self, item: Any, block: bool, timeout: Limit) -> None:
-        if isinstance(timeout, Timeout):
+        if timeout is not None and isinstance(timeout, Timeout):
             within(timeout, self._put_with_care, item, block, None)
             return
         try:

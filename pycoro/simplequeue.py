@@ -126,11 +126,15 @@ class SimpleQueue(Store):
         """Gets in line, until there is room. Full where the time is over first."""
         loop = get_loop()
         waiter = loop.enlist(self)
-        self._join_putters(waiter)
+        in_line = False
         try:
+            self._join_putters(waiter)
+            in_line = True
             if not pass_on_until(loop, waiter, self, timeout):
                 raise Full
         except BaseException:
+            if not in_line:  # a method for items has raised
+                loop._break_off()
             if waiter._wait is None:  # it has been called all the same
                 self._decline_put()
             raise

@@ -96,26 +96,34 @@ class Store(Exchange):
     # ---- putting ----
 
     def _attempt_put(self, item: Any) -> None:
-        self._items.append(item) if self._limitless else self._put_in_room(item)
+        if self._limitless:
+            self._items.append(item)
+        elif not self._atomic:
+            self._put_alone(item)
+        else:
+            if self.is_shutdown:
+                raise ShutDown
+            self._reserved += 1  # as _reserve() does
+            if len(self._items) + self._reserved > self._maxsize:
+                self._reserved -= 1
+                if not self._reserve():
+                    raise Full
+            self._reserved -= 1
+            self._items.append(item)
+        if self.is_shutdown:
+            self._came_late()
         if self.getters:
             self._call_for_one()
         elif self._open is not self._limitless:
             self._settle()
 
-    def _put_in_room(self, item: Any) -> None:
-        if not self._atomic:
-            with self._mutex:
-                if self.is_shutdown:
-                    raise ShutDown
-                if self._qsize() + self._reserved >= self._maxsize:
-                    raise Full
-                self._put(item)
-            return
-        if self.is_shutdown:
-            raise ShutDown
-        if not self._reserve():
-            raise Full
-        self._land(item)
+    def _put_alone(self, item: Any) -> None:
+        with self._mutex:
+            if self.is_shutdown:
+                raise ShutDown
+            if self._qsize() + self._reserved >= self._maxsize:
+                raise Full
+            self._put(item)
 
     def _reserve(self) -> bool:
         """Reserves a place. Who reserves, does so first and counts after that: two threads never
