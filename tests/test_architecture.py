@@ -27,7 +27,9 @@ LAYERS: list[set[str]] = [
     {"loop", "hub"},
     {"ancestry", "links", "raw", "settings", "sleeping", "waiting", "timeout"},
     {"chain", "child", "deadlines", "ending", "nursery", "outcome", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "runner", "semaphore"},
+    {"event", "exchange", "local", "lock", "runner", "semaphore", "store"},
+    {"channel", "simplequeue"},
+    {"choice", "queue"},
     {"workers", "imap", "mapping", "pool"},
     {"jobs", "threadpool"},
     {
