@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"coroutine"},
     {"greenlet"},
     {"poller", "reports", "timers", "wakeup", "watches"},
-    {"deadlock", "schedule"},
+    {"deadlock", "holding", "schedule", "waits"},
     {"loop", "hub"},
     {"waiting", "timeout"},
     {"nursery", "scope", "task", "tasks"},
