@@ -117,8 +117,13 @@ class RLock:
         self._owner = None
         self._count = 0
 
+    def _blockers(self, waiter: Coroutine) -> list[Coroutine]:
+        """For reports."""
+        return [] if self._owner is None else [self._owner]
+
     def __repr__(self) -> str:
-        state = f"owner={self._owner!r} count={self._count}" if self._count else "unlocked"
+        owner = self._owner
+        state = "unlocked" if owner is None else f"owner={owner.name!r} count={self._count}"
         return f"<{type(self).__name__} {state} {id(self):#x}>"
 
 
@@ -219,6 +224,13 @@ class Condition:
                 raise error
         else:
             lock.acquire()
+
+    def _blockers(self, waiter: Coroutine) -> list[Coroutine]:
+        """For reports: of who has been woken, and wants the lock back."""
+        lock = self._lock
+        if isinstance(lock, RLock) and waiter in list(lock._block._queue):
+            return lock._blockers(waiter)
+        return []
 
     def _at_fork_reinit(self) -> None:
         """In a forked child: it is free, and whoever waits does so in the parent."""

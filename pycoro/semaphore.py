@@ -74,6 +74,8 @@ class Semaphore:
 
     __slots__ = ("__weakref__", "_queue", "_waiters", "counter")
 
+    ownerless = True  # nobody notes who has it: a report has to guess (see holding.py)
+
     def __init__(self, value: int = 1, hub: Any = None) -> None:
         try:
             self.counter = index(value)

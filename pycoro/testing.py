@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import index
 from sys import maxsize
+from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Any

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 class Thread:
     """What a thread's coroutines share. `ended`: none of them goes on any more."""
 
-    __slots__ = ("ended", "loop", "main")
+    __slots__ = ("ended", "ident", "loop", "main")
 
     def __init__(self, main: Coroutine) -> None:
         self.main = main
+        self.ident = _thread.get_ident()
         self.loop: Any = None  # the scheduler's
         self.ended = False
 

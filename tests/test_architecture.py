@@ -23,7 +23,7 @@ LAYERS: list[set[str]] = [
     {"coroutine"},
     {"greenlet"},
     {"poller", "reports", "timers", "wakeup", "watches"},
-    {"borrow", "deadlock", "schedule"},
+    {"borrow", "deadlock", "holding", "schedule", "waits"},
     {"loop", "hub"},
     {"ancestry", "links", "raw", "settings", "sleeping", "waiting", "timeout"},
     {"chain", "child", "deadlines", "ending", "nursery", "outcome", "scope", "task", "tasks"},
