@@ -9,11 +9,10 @@ come late. `threshold` is for that: so long, in real seconds, nothing must have 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from operator import index
 from sys import maxsize
-from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Any
