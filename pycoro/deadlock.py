@@ -12,6 +12,7 @@ one line, and it never gets longer than a page.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from _thread import _count as _count_threads
@@ -32,6 +33,9 @@ _asleep: set[Any] = set()  # loops that only another thread can wake
 _idle: set[Any] = set()  # workers that wait for work
 _gone = 0  # threads that are still counted, though a fork has left them behind
 
+_PATIENCE = 100  # milliseconds, for a thread to begin
+_known_uncounted = 0  # threads that never do
+
 
 def may_be_woken(loop: Any) -> bool:
     """Can anybody outside of the thread wake the loop? Then it counts as asleep, until awake(),
@@ -39,12 +43,16 @@ def may_be_woken(loop: Any) -> bool:
     if is_main_thread() and _has_signal_handler():
         return True
     _asleep.add(loop)  # first, so that of two threads at least one sees the other
-    if not _is_anybody_awake():
-        nap(0.001)  # a thread that has just been made is counted once it has had its turn
-        if not loop.ready and not _is_anybody_awake():
-            _asleep.discard(loop)
-            return False
-    return True
+    for turn in range(_PATIENCE):
+        uncounted = _count_uncounted()  # before the rest: it may begin, and end, in between
+        if _is_anybody_awake() or loop.ready:
+            return True
+        if uncounted <= _known_uncounted or turn == _PATIENCE - 1:
+            _note_uncounted(uncounted)
+            break
+        nap(0.001)
+    _asleep.discard(loop)
+    return False
 
 
 def _is_anybody_awake() -> bool:
@@ -52,6 +60,21 @@ def _is_anybody_awake() -> bool:
     asleep = sum(not loop.ready for loop in list(_asleep))
     others: int = _count_threads() - _gone - (asleep - 1) - len(_idle)
     return others > 0
+
+
+def _count_uncounted() -> int:
+    """How many threads the kernel knows that the interpreter does not count: a new one, until it
+    runs for the first time; and a library's, which have nothing to do with us."""
+    try:
+        return len(os.listdir("/proc/self/task")) - _count_threads() - 1  # noqa: PTH208
+    except OSError:
+        return 0
+
+
+def _note_uncounted(number: int) -> None:
+    """They have had their time to begin: they are a library's."""
+    global _known_uncounted
+    _known_uncounted = number
 
 
 def awake(loop: Any) -> None:
@@ -79,6 +102,7 @@ def after_fork() -> None:
     _gone = _count_threads()
     _asleep.clear()
     _idle.clear()
+    _note_uncounted(0)
 
 
 def _look_again() -> None:

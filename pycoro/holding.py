@@ -11,8 +11,7 @@ from __future__ import annotations
 import ast
 import linecache
 from collections.abc import Iterator
-from inspect import getattr_static
-from types import FrameType, MemberDescriptorType
+from types import CodeType, FrameType, MemberDescriptorType
 from typing import Any
 
 Position = tuple[int, int]  # line and column
@@ -22,26 +21,25 @@ _NOTHING: Any = object()
 
 
 class Sources:
-    """Syntax trees of files, each read once."""
+    """Syntax trees of functions, each read once."""
 
     def __init__(self) -> None:
-        self._trees: dict[str, ast.Module | None] = {}
+        self._trees: dict[CodeType, ast.AST | None] = {}
 
     def held(self, frame: FrameType, entering: Any = None) -> list[Any]:
         """What the frame holds: the values of `with`, and what it has acquired last. `entering`:
         what it waits for; a `with` of several that enters that does not have it, nor those after.
         """
         code = frame.f_code
-        tree = self._tree(frame)
+        if code not in self._trees:
+            self._trees[code] = _tree_of(code, frame.f_globals)
+        tree = self._trees[code]
         where = _position(frame)
         if tree is None or where is None:
             return []
-        body = _function_at(tree, code.co_firstlineno, code.co_name, where)
-        if body is None:
-            return []
         held: list[Any] = []
         taken: list[tuple[Position, str, ast.expr]] = []
-        for node in _own_nodes(body):
+        for node in _own_nodes(tree):
             if isinstance(node, ast.With):
                 if _start(node) <= where <= _end(node):
                     held += _entered(node, frame, where, entering)
@@ -58,14 +56,41 @@ class Sources:
             last[id(value)] = (what, value)
         return held + [value for what, value in last.values() if what == "acquire"]
 
-    def _tree(self, frame: FrameType) -> ast.Module | None:
-        path = frame.f_code.co_filename
-        if path not in self._trees:
-            try:
-                self._trees[path] = ast.parse("".join(linecache.getlines(path, frame.f_globals)))
-            except (SyntaxError, ValueError, RecursionError):
-                self._trees[path] = None
-        return self._trees[path]
+
+def _tree_of(code: CodeType, names: dict[str, Any]) -> ast.AST | None:
+    """Of a function or a module; None where there is no source, or another one."""
+    lines = linecache.getlines(code.co_filename, names)
+    if code.co_name == "<module>":
+        return _parse("".join(lines))
+    first = code.co_firstlineno
+    last = _last_line(code)
+    # A block whose statements leave no trace in the code may end some lines further down.
+    for end in range(last, min(last + 4, len(lines) + 1)):
+        tree = _parse(
+            "if True:\n" * lines[first - 1].startswith((" ", "\t"))
+            + "".join(lines[first - 1 : end])
+        )
+        if tree is not None:
+            function = tree.body[0]
+            if isinstance(function, ast.If):
+                function = function.body[0]
+                ast.increment_lineno(function, -1)
+            if getattr(function, "name", None) == code.co_name:
+                return ast.increment_lineno(function, first - 1)
+    return None
+
+
+def _parse(source: str) -> ast.Module | None:
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+
+
+def _last_line(code: CodeType) -> int:
+    ends = [end for _, end, _, _ in code.co_positions() if end is not None]
+    ends += [_last_line(inner) for inner in code.co_consts if isinstance(inner, CodeType)]
+    return max(ends, default=code.co_firstlineno)
 
 
 def _position(frame: FrameType) -> Position | None:
@@ -84,18 +109,6 @@ def _end(node: Any) -> Position:
     return node.end_lineno, node.end_col_offset
 
 
-def _function_at(tree: ast.Module, first: int, name: str, where: Position) -> ast.AST | None:
-    """The function, or the module, of that name that begins there and goes on at `where`."""
-    if name == "<module>":
-        return tree
-    for node in ast.walk(tree):
-        if isinstance(node, _FUNCTIONS) and getattr(node, "name", "<lambda>") == name:
-            begin = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", ()))])
-            if begin == first and _start(node) <= where <= _end(node):
-                return node
-    return None
-
-
 def _own_nodes(body: ast.AST) -> Iterator[ast.AST]:
     """All in a function but what is in functions and classes in there."""
     for node in ast.iter_child_nodes(body):
@@ -106,20 +119,15 @@ def _own_nodes(body: ast.AST) -> Iterator[ast.AST]:
 
 def _entered(node: ast.With, frame: FrameType, where: Position, entering: Any) -> list[Any]:
     """What a `with` has entered at that position."""
-    inside = _start(node.body[0]) <= where
-    values: list[Any] = []
-    for item in node.items:
-        value = _evaluate(item.context_expr, frame)
-        if not inside:
-            # On 3.11 and 3.12, the position of entering any item is that of the whole statement.
-            of_statement = where == _start(node)
-            if (of_statement and value is entering) or (
-                not of_statement and _end(item.context_expr) > where
-            ):
-                return values
-        if value is not _NOTHING:
-            values.append(value)
-    return values if inside or where != _start(node) else []
+    items = node.items
+    values = [_evaluate(item.context_expr, frame) for item in items]
+    if _start(node.body[0]) <= where:
+        count = len(items)
+    elif where == _start(node):  # of any item, on 3.11 and 3.12
+        count = max((i for i, value in enumerate(values) if value is entering), default=0)
+    else:
+        count = sum(_end(item.context_expr) <= where for item in items)
+    return [value for value in values[:count] if value is not _NOTHING]
 
 
 def _evaluate(node: ast.expr, frame: FrameType) -> Any:
@@ -145,10 +153,21 @@ def _evaluate(node: ast.expr, frame: FrameType) -> Any:
 
 
 def _attribute(owner: Any, name: str) -> Any:
-    value = getattr_static(owner, name, _NOTHING)
-    if isinstance(value, MemberDescriptorType):  # of __slots__
-        try:
-            return value.__get__(owner)
-        except (AttributeError, TypeError):
-            return _NOTHING
-    return value
+    """As getattr() finds it in __slots__ or __dict__ of the object, or of its class."""
+    for kind in type(owner).__mro__:
+        value = kind.__dict__.get(name, _NOTHING)
+        if isinstance(value, MemberDescriptorType):
+            try:
+                return value.__get__(owner)
+            except AttributeError:  # not set
+                return _NOTHING
+        if value is not _NOTHING:
+            if hasattr(type(value), "__get__"):  # a property, say
+                return _NOTHING
+            break
+    else:
+        value = _NOTHING
+    try:
+        return object.__getattribute__(owner, "__dict__").get(name, value)
+    except AttributeError:
+        return value

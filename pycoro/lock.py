@@ -5,7 +5,8 @@ Condition and Barrier are built on it, with the interface of threading's. A lock
 task is released by that task: other tasks of the same thread are others, too.
 
 A coroutine that is killed in Condition.wait(), or runs into a time limit there, gets the exception
-once it has the lock again, so that `with condition:` can release it.
+once it has the lock again, so that `with condition:` can release it. What ends the main program
+(Ctrl-C, LoopExit) does not wait for that.
 """
 
 from __future__ import annotations
@@ -144,7 +145,8 @@ class Condition:
         return self.acquire()
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
-        self.release()
+        if kind is None or not isinstance(self._lock, RLock) or self._lock._is_owned():
+            self.release()  # else wait() was broken off before it had the lock again
 
     @defer_interrupt
     def wait(self, timeout: float | None = None) -> bool:
@@ -310,7 +312,7 @@ class Barrier:
 
     def _break(self, round: _Round) -> None:
         round.broken = True
-        self._condition.notify_all()
+        self._condition._queue.wake_all()  # not notify_all(): who is unwound may lack the lock
 
     def reset(self) -> None:
         """As new: those that wait get BrokenBarrierError."""

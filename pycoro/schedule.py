@@ -257,6 +257,9 @@ class Scheduler(Coroutine):
 
     def interrupt_main(self, error: BaseException) -> None:
         """Raises the error in the thread's main program, wherever that is."""
+        where = self.main._wait
+        if getattr(where, "is_firm", False):
+            where.is_firm = False  # whatever it must have, it is to end
         self.interrupt(self.main, error)
 
     def _raise_error(self) -> None:

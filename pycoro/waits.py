@@ -18,7 +18,7 @@ from .coroutine import Coroutine
 from .holding import Sources
 
 _STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # pathlib is not worth loading
-_LONGEST = 120  # characters of an object's repr
+_LONGEST = 200  # characters of an object's repr
 
 
 class Wait:
