@@ -11,18 +11,21 @@ called with the next timer's time, instead of sleeping until then (testing.py do
 from __future__ import annotations
 
 import os
+from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from . import _native, deadlock
+from . import _native, deadlock, monitor
 from .coroutine import Coroutine, current
-from .errors import CoroutineExit, LoopExit
+from .errors import CoroutineError, CoroutineExit, LoopExit
+from .events import PeriodicMonitorThreadStartedEvent, notify
 from .poller import READ, WRITE
 from .reports import report, report_unraisable
 from .schedule import BROKEN_OFF, Handle, Scheduler
+from .settings import config
 from .timers import Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
@@ -55,6 +58,7 @@ class Loop(Scheduler):
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
         self.jump: Callable[[float], None] | None = None
+        self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do, and
         self._limits = 0  # how many of them for a limited time
@@ -226,6 +230,18 @@ class Loop(Scheduler):
         """KeyboardInterrupt in the main program. Safe in a signal handler."""
         self.call_soon_threadsafe(self.interrupt_main, KeyboardInterrupt())
 
+    # ---- being watched ----
+
+    def start_periodic_monitoring_thread(self) -> monitor.Monitor:
+        """The monitor that tells when a coroutine blocks this loop: started, or the one that is
+        there. gevent's; monitor.start() can do more. Errors: CoroutineError in another thread."""
+        if get_ident() != self._thread.ident:
+            raise CoroutineError("only the loop's own thread can start its monitor")
+        if self.periodic_monitoring_thread is None or not self.periodic_monitoring_thread.running:
+            self.periodic_monitoring_thread = monitor.Monitor(self._thread)
+            notify(PeriodicMonitorThreadStartedEvent(self.periodic_monitoring_thread))
+        return self.periodic_monitoring_thread
+
     # ---- the end ----
 
     def join(self, timeout: float | None = None) -> bool:
@@ -312,6 +328,8 @@ def get_loop() -> Loop:
     if loop is None:
         loop = thread.loop = Loop()
         on_interrupt(loop.on_ctrl_c, lambda: _current() is loop)
+        if config.monitor_thread:
+            loop.start_periodic_monitoring_thread()
     return loop  # type: ignore[no-any-return]
 
 
@@ -327,6 +345,7 @@ def _number_of(fd: Any) -> int:
 
 def _after_fork_in_child() -> None:
     deadlock.after_fork()
+    monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()

@@ -17,13 +17,13 @@ CSRC = ROOT / "csrc"
 
 # From the ground up. A module imports from lower layers, or from its own where no circle forms.
 LAYERS: list[set[str]] = [
-    {"errors", "_native", "_native_cffi"},
+    {"errors", "events", "settings", "_native", "_native_cffi"},
     {"checks"},
     {"threads"},
     {"coroutine"},
     {"greenlet"},
-    {"poller", "reports", "timers", "wakeup", "watches"},
-    {"deadlock", "schedule"},
+    {"blocking", "poller", "reports", "timers", "turns", "wakeup", "watches"},
+    {"deadlock", "monitor", "schedule"},
     {"loop", "hub"},
     {"waiting", "timeout"},
     {"nursery", "scope", "task", "tasks"},
