@@ -76,9 +76,11 @@ def declarations() -> str:
 
 SOURCES = [
     "api.c",
+    "api_start.c",
     "api_threads.c",
     "inspect.c",
     "object.c",
+    "local.c",
     "coro.c",
     "stack.c",
     "guard.c",

@@ -44,6 +44,31 @@ def make_exception(
     return error if traceback is None else error.with_traceback(traceback)
 
 
+def check_timeout(timeout: float | None) -> None:
+    """Seconds, or None for no limit; a negative one is over at once. TypeError, ValueError (NaN):
+    it is no number of seconds."""
+    if timeout is None:
+        return
+    try:
+        is_number = timeout == timeout + 0.0
+    except TypeError:
+        raise TypeError(
+            f"timeout must be a number of seconds or None, not {type(timeout).__name__}"
+        ) from None
+    if not is_number:
+        raise ValueError("timeout must be a number of seconds, not NaN")
+
+
+def check_seconds(name: str, seconds: float) -> float:
+    """`seconds`, which are called `name`, as a float. TypeError, ValueError: they are no number
+    from 0 on."""
+    if not isinstance(seconds, int | float) or isinstance(seconds, bool):
+        raise TypeError(f"{name} must be a number of seconds, not {type(seconds).__name__}")
+    if not 0 <= seconds < float("inf"):  # NaN is neither
+        raise ValueError(f"{name} must be a number of seconds from 0 on, not {seconds!r}")
+    return float(seconds)
+
+
 def check_name(name: str | None) -> str | None:
     """`name` itself. TypeError: neither a str nor None."""
     if name is not None and not isinstance(name, str):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 from _thread import _count as _count_threads
 from collections.abc import Iterable
+from time import sleep as nap
 from typing import Any
 
 from .wakeup import is_main_thread, is_own_handler
@@ -20,13 +21,24 @@ _idle: set[Any] = set()  # workers that wait for work
 
 
 def may_be_woken(loop: Any) -> bool:
-    """Can anybody outside of the thread wake the loop? Then it counts as asleep, until awake()."""
-    _asleep.add(loop)  # first, so that of two threads at least one sees the other
-    others: int = _count_threads() - (len(_asleep) - 1) - len(_idle)
-    if others > 0 or (is_main_thread() and _has_signal_handler()):
+    """Can anybody outside of the thread wake the loop? Then it counts as asleep, until awake(),
+    unless a signal may wake it: then it may itself wake others."""
+    if is_main_thread() and _has_signal_handler():
         return True
-    _asleep.discard(loop)
-    return False
+    _asleep.add(loop)  # first, so that of two threads at least one sees the other
+    if not _is_anybody_awake():
+        nap(0.001)  # a thread that has just been made is counted once it has had its turn
+        if not loop.ready and not _is_anybody_awake():
+            _asleep.discard(loop)
+            return False
+    return True
+
+
+def _is_anybody_awake() -> bool:
+    """In another thread. A loop that has something ready is about to wake up."""
+    asleep = sum(not loop.ready for loop in list(_asleep))
+    others: int = _count_threads() - (asleep - 1) - len(_idle)
+    return others > 0
 
 
 def awake(loop: Any) -> None:

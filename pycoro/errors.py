@@ -6,6 +6,10 @@ class CoroutineError(RuntimeError):
     ended. The running coroutine goes on, and nothing has changed."""
 
 
+class InvalidThreadUseError(CoroutineError):
+    """Something that belongs to one thread's loop was used in another thread: gevent's name."""
+
+
 class CoroutineExit(BaseException):
     """Raised inside a suspended coroutine that is to end: its last reference has gone, its thread
     ends, or throw() was called without an exception. Not an Exception, so that `except Exception`
@@ -15,3 +19,12 @@ class CoroutineExit(BaseException):
 class LoopExit(Exception):
     """Raised in a thread's main program when it waits and nothing can ever run again: no task is
     ready, no timer is set, no descriptor is waited for."""
+
+
+class BlockingSwitchOutError(RuntimeError, AssertionError):
+    """A callback of the loop tried to wait. gevent's name; there it is an AssertionError."""
+
+
+class ConcurrentObjectUseError(RuntimeError, AssertionError):
+    """Two coroutines use something at once that is for one. gevent's name; there it is an
+    AssertionError."""

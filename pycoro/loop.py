@@ -11,7 +11,6 @@ called with the next timer's time, instead of sleeping until then (testing.py do
 from __future__ import annotations
 
 import os
-from _thread import get_ident
 from collections import deque
 from collections.abc import Callable
 from time import monotonic
@@ -20,13 +19,13 @@ from typing import Any
 
 from . import _native, deadlock, monitor
 from .coroutine import Coroutine, current
-from .errors import CoroutineError, CoroutineExit, LoopExit
-from .events import PeriodicMonitorThreadStartedEvent, notify
+from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
 from .reports import report, report_unraisable
-from .schedule import BROKEN_OFF, Handle, Scheduler
+from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
 from .settings import config
-from .timers import Timer, TimerHeap
+from .threads import bury
+from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
 
@@ -41,11 +40,11 @@ class Loop(Scheduler):
     __slots__ = (
         "__dict__",
         "_joiners",
-        "_limits",
         "_timers",
         "_watches",
         "clock",
         "foreign",
+        "idlers",
         "jump",
     )
 
@@ -60,8 +59,8 @@ class Loop(Scheduler):
         self.jump: Callable[[float], None] | None = None
         self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
-        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do, and
-        self._limits = 0  # how many of them for a limited time
+        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
+        self.idlers = Idlers()
         self._watches = Watches(self, self.ready.append)
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
 
@@ -141,7 +140,11 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
-            calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            try:
+                calls = self._watches.poll(0.0) if self.ready else self._sleep()
+            except BaseException as error:  # of a signal handler: it is the main program's
+                calls = []
+                self.interrupt_main(error)
             timers = self._timers
             if len(timers):
                 now = self.clock()
@@ -158,6 +161,8 @@ class Loop(Scheduler):
 
     def _sleep(self) -> list[tuple[Watch, Any]]:
         """In the kernel, until a timer is due or something happens."""
+        if self.idlers:
+            return self._wake_idlers()
         if self._joiners and not self._has_work():
             for joiner in self._joiners:
                 self.wake(joiner)
@@ -173,10 +178,19 @@ class Loop(Scheduler):
             self.jump(due)
         return calls
 
+    def _wake_idlers(self) -> list[tuple[Watch, Any]]:
+        """If nothing is ready and nothing due."""
+        calls = self._watches.poll(0.0)
+        due = self._timers.next_due()
+        if not calls and not self.ready and (due is None or due > self.clock()):
+            for waiter in self.idlers.pop():
+                self.wake(waiter)
+        return calls
+
     def _has_work(self) -> bool:
-        """Is there anything to come but time limits of join()?"""
+        """Is there anything to come but timers that nobody waits for?"""
         return (
-            len(self._timers) > self._limits
+            any(timer.ref for timer in self._timers)
             or self.foreign > 0
             or self._watches.awaited(self._wakeup.fd)
         )
@@ -226,21 +240,10 @@ class Loop(Scheduler):
         elif not isinstance(value, self.NOT_ERROR):
             report(context, value)
 
-    def on_ctrl_c(self) -> None:
-        """KeyboardInterrupt in the main program. Safe in a signal handler."""
-        self.call_soon_threadsafe(self.interrupt_main, KeyboardInterrupt())
-
-    # ---- being watched ----
-
     def start_periodic_monitoring_thread(self) -> monitor.Monitor:
-        """The monitor that tells when a coroutine blocks this loop: started, or the one that is
-        there. gevent's; monitor.start() can do more. Errors: CoroutineError in another thread."""
-        if get_ident() != self._thread.ident:
-            raise CoroutineError("only the loop's own thread can start its monitor")
-        if self.periodic_monitoring_thread is None or not self.periodic_monitoring_thread.running:
-            self.periodic_monitoring_thread = monitor.Monitor(self._thread)
-            notify(PeriodicMonitorThreadStartedEvent(self.periodic_monitoring_thread))
-        return self.periodic_monitoring_thread
+        """gevent's name for monitor.start(): the one that is there, if there is. Errors:
+        InvalidThreadUseError in another thread."""
+        return monitor.start_for(self)
 
     # ---- the end ----
 
@@ -260,16 +263,14 @@ class Loop(Scheduler):
                 self.wake(waiter)
 
         try:
-            timer = self.call_later(timeout, leave)
+            timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
         except BaseException:  # `timeout` is no number
             waiter._wait = None
             self.forget(waiter)
             raise
-        self._limits += 1
         try:
             self.pass_on()
         finally:
-            self._limits -= 1
             timer.cancel()
         return not over
 
@@ -281,10 +282,22 @@ class Loop(Scheduler):
         return True
 
     def destroy(self) -> None:
-        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one."""
+        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one. Errors:
+        InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise InvalidThreadUseError("a loop can only be destroyed in its own thread")
+        if here is self:
+            raise RuntimeError("a callback of the loop cannot destroy the loop")
         self.release()
         if self._thread.loop is self:
             self._thread.loop = None
+        self.ready.clear()
+        self._due.clear()
+        self.errors.clear()
+        self._timers.keep(set())
+        if self._handle is not None:
+            bury(self, here)
 
     def release(self) -> None:
         """Gives back its descriptors; nothing can wait any more."""
@@ -307,6 +320,7 @@ class Loop(Scheduler):
         self.ready = deque(entry for entry in self.ready if entry in stay or entry is self._turn)
         self._due.clear()
         self._joiners = [joiner for joiner in self._joiners if joiner in stay]
+        self.idlers.keep(stay)
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
         self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
@@ -327,13 +341,26 @@ def get_loop() -> Loop:
     loop = thread.loop
     if loop is None:
         loop = thread.loop = Loop()
-        on_interrupt(loop.on_ctrl_c, lambda: _current() is loop)
+        on_interrupt(_on_ctrl_c, _is_in_loop)
         if config.monitor_thread:
-            loop.start_periodic_monitoring_thread()
+            monitor.start_for(loop)
     return loop  # type: ignore[no-any-return]
 
 
 get_hub = get_loop
+
+
+def _on_ctrl_c() -> None:
+    """KeyboardInterrupt in the main program, from a signal handler."""
+    loop = _current()._thread.loop
+    if loop is None:
+        raise KeyboardInterrupt
+    loop.call_soon_threadsafe(loop.interrupt_main, KeyboardInterrupt())
+
+
+def _is_in_loop() -> bool:
+    here = _current()
+    return here is not None and here is here._thread.loop
 
 
 def _number_of(fd: Any) -> int:
@@ -343,12 +370,24 @@ def _number_of(fd: Any) -> int:
     return int(number)
 
 
+_process = os.getpid()
+
+
 def _after_fork_in_child() -> None:
+    global _process
+    _process = os.getpid()
     deadlock.after_fork()
     monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()
+
+
+def reinit() -> None:
+    """In a child process that was forked behind Python's back: does what is done by itself after
+    os.fork(). Does nothing where that has been done; gevent's name."""
+    if os.getpid() != _process:
+        _after_fork_in_child()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -25,10 +25,12 @@ from typing import Any
 
 from . import _native, deadlock
 from .blocking import Suspect, describe, describe_end, is_asleep, is_needed, stack_of, who
+from .checks import check_seconds
 from .coroutine import current
-from .events import EventLoopBlocked, notify
+from .errors import InvalidThreadUseError
+from .events import EventLoopBlocked, PeriodicMonitorThreadStartedEvent, notify
 from .reports import report_unraisable
-from .settings import check_seconds, config
+from .settings import config
 from .threads import Thread
 from .turns import TurnClock
 
@@ -312,6 +314,17 @@ def start(
     thread, and must not use the watched one's tasks. What is over within half as much again as
     the threshold may go unnoticed. Errors: TypeError, ValueError for what is no time."""
     return Monitor(current()._thread, threshold, report, repeat)
+
+
+def start_for(loop: Any) -> Monitor:
+    """The loop's monitor with the settings of config, started if it does not run."""
+    if get_ident() != loop._thread.ident:
+        raise InvalidThreadUseError("only the loop's own thread can start its monitor")
+    monitor: Monitor | None = loop.periodic_monitoring_thread
+    if monitor is None or not monitor.running:
+        monitor = loop.periodic_monitoring_thread = Monitor(loop._thread)
+        notify(PeriodicMonitorThreadStartedEvent(monitor))
+    return monitor
 
 
 def stop_all() -> None:

@@ -1,29 +1,23 @@
 """Makes the stdlib's blocking modules cooperative: patch_all(), as early as possible.
 
 One table says what is replaced by what. A replaced name is only seen by who looks it up in its
-module afterwards. Contexts of TLS are not replaced but told which sockets to make, so that those
+module afterwards, as the module's own functions do: create_connection() need not be replaced where
+`socket` is. Contexts of TLS are not replaced but told which sockets to make, so that those
 made before, or imported by name, work as well.
 """
 
 from __future__ import annotations
 
 import importlib
-import selectors
 from typing import Any
 
-from . import dns, select, socket, ssl, task
-
-GONE: Any = object()  # the name is taken away: there is no cooperative one
+from . import dns, os, select, socket, ssl, subprocess, task
 
 # patch -> (where, name, replacement); `where` is a module, or a class in one
 TABLE: dict[str, list[tuple[str, str, Any]]] = {
     "socket": [
         ("socket", "socket", socket.socket),
-        ("socket", "create_connection", socket.create_connection),
-        ("socket", "create_server", socket.create_server),
-        ("socket", "fromfd", socket.fromfd),
         ("socket", "socketpair", socket.socketpair),
-        ("socket", "has_dualstack_ipv6", socket.has_dualstack_ipv6),
     ],
     "dns": [
         ("socket", "getaddrinfo", dns.getaddrinfo),
@@ -31,12 +25,9 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("socket", "gethostbyname_ex", dns.gethostbyname_ex),
         ("socket", "gethostbyaddr", dns.gethostbyaddr),
         ("socket", "getnameinfo", dns.getnameinfo),
-        ("socket", "getfqdn", socket.getfqdn),
     ],
     "ssl": [
         ("ssl:SSLContext", "sslsocket_class", ssl.SSLSocket),
-        ("ssl", "create_connection", socket.create_connection),
-        ("ssl", "get_server_certificate", ssl.get_server_certificate),
     ],
     "time": [
         ("time", "sleep", task.sleep),
@@ -44,11 +35,16 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
     "select": [
         ("select", "select", select.select),
         ("select", "poll", select.poll),
-        ("select", "epoll", GONE),
-        ("selectors", "DefaultSelector", selectors.PollSelector),
-        ("selectors", "EpollSelector", GONE),
+        ("select", "epoll", select.epoll),
         ("selectors:PollSelector", "_selector_cls", select.poll),
+        ("selectors:EpollSelector", "_selector_cls", select.epoll),
         ("selectors:SelectSelector", "_select", staticmethod(select.select)),
+    ],
+    "os": [
+        ("os", "waitpid", os.waitpid),
+    ],
+    "subprocess": [
+        ("subprocess", "Popen", subprocess.Popen),
     ],
 }
 
@@ -65,10 +61,7 @@ def patch(name: str) -> None:
         if (where, attribute) in _originals or attribute not in vars(owner):
             continue
         _originals[where, attribute] = vars(owner)[attribute]
-        if replacement is GONE:
-            delattr(owner, attribute)
-        else:
-            setattr(owner, attribute, replacement)
+        setattr(owner, attribute, replacement)
 
 
 def patch_socket(dns: bool = True) -> None:
@@ -92,15 +85,32 @@ def patch_time() -> None:
 
 
 def patch_select() -> None:
-    """select.select, select.poll and the selectors; epoll goes, so that programs choose another."""
+    """select.select, select.poll, select.epoll and the selectors."""
     patch("select")
 
 
+def patch_os() -> None:
+    """os.waitpid"""
+    patch("os")
+
+
+def patch_subprocess() -> None:
+    """subprocess.Popen, and the functions that use it."""
+    patch("subprocess")
+
+
 def patch_all(
-    socket: bool = True, dns: bool = True, time: bool = True, select: bool = True, ssl: bool = True
+    socket: bool = True,
+    dns: bool = True,
+    time: bool = True,
+    select: bool = True,
+    ssl: bool = True,
+    os: bool = True,
+    subprocess: bool = True,
 ) -> None:
     """All of them, or those that are not excluded by False."""
-    chosen = {"socket": socket, "dns": dns, "time": time, "select": select, "ssl": ssl}
+    chosen = {"socket": socket, "dns": dns, "time": time, "select": select, "ssl": ssl, "os": os}
+    chosen["subprocess"] = subprocess
     for name, wanted in chosen.items():
         if wanted:
             patch(name)

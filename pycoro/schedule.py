@@ -18,7 +18,7 @@ from typing import Any
 
 from . import _native
 from .coroutine import Coroutine, current
-from .errors import CoroutineExit, LoopExit
+from .errors import BlockingSwitchOutError, CoroutineExit, LoopExit
 from .wakeup import Wakeup, defer_interrupt
 
 _switch = _native.switch
@@ -58,6 +58,38 @@ class _BrokenOff:
 
 
 BROKEN_OFF: Any = _BrokenOff()
+
+
+class Idlers:
+    """Who waits until there is nothing else to do: (priority, coroutine)."""
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        self._waiters: list[tuple[int, Coroutine]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def add(self, priority: int, waiter: Coroutine) -> None:
+        self._waiters.append((priority, waiter))
+
+    def pop(self) -> list[Coroutine]:
+        """Takes out those of the highest priority."""
+        highest = max(priority for priority, _ in self._waiters)
+        waiters = [waiter for priority, waiter in self._waiters if priority == highest]
+        self._waiters = [entry for entry in self._waiters if entry[0] != highest]
+        return waiters
+
+    def forget(self, waiter: Any) -> bool:
+        self._waiters = [entry for entry in self._waiters if entry[1] is not waiter]
+        return True
+
+    def keep(self, stay: set[Any]) -> None:
+        self._waiters = [entry for entry in self._waiters if entry[1] in stay]
+
+    def __repr__(self) -> str:
+        return "<nothing else to do>"
 
 
 class Scheduler(Coroutine):
@@ -112,10 +144,10 @@ class Scheduler(Coroutine):
 
     def enlist(self, where: Any) -> Coroutine:
         """The running coroutine is about to wait for `where`: gives what to wake() later. Call
-        pass_on() next. RuntimeError in a callback, which must not wait."""
+        pass_on() next. BlockingSwitchOutError in a callback, which must not wait."""
         me = _current()
         if me is self:
-            raise RuntimeError(
+            raise BlockingSwitchOutError(
                 "a callback of the loop must not wait: spawn a task that does, and waits there"
             )
         me._wait = where
@@ -139,7 +171,10 @@ class Scheduler(Coroutine):
             self._raise_error()
 
     def _refuse_to_wait(self) -> None:
-        """Raises in who is within a cancelled scope, before it waits."""
+        """Raises in who is within a cancelled scope, before it waits; not where it must wait all
+        the same (see semaphore.py)."""
+        if getattr(_current()._wait, "is_firm", False):
+            return
         scope = getattr(_current(), "_notes", {}).get("scope")
         error = scope.verdict() if scope is not None else None
         if error is not None:

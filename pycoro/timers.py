@@ -7,7 +7,7 @@ heap is such, when it is swept. Times are seconds of the caller's clock; nothing
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -18,6 +18,8 @@ class Timer:
     """A call at a time. `when`: seconds of the heap's clock; `cancel()` at any time."""
 
     __slots__ = ("args", "callback", "heap", "when")
+
+    ref = True  # does Loop.join() wait for it?
 
     def __init__(self, when: float, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.when = when
@@ -53,6 +55,14 @@ class Timer:
         return f"<{type(self).__name__} {state} {self.callback!r}>"
 
 
+class LightTimer(Timer):
+    """One that does not keep a loop at work."""
+
+    __slots__ = ()
+
+    ref = False
+
+
 class TimerHeap:
     """Timers by the time they are due, then by age."""
 
@@ -66,6 +76,10 @@ class TimerHeap:
     def __len__(self) -> int:
         """How many are still to run."""
         return len(self._entries) - self._cancelled
+
+    def __iter__(self) -> Iterator[Timer]:
+        """Those that are still to run, in no order."""
+        return (timer for _, _, timer in list(self._entries) if timer.heap is not None)
 
     def add(self, timer: Timer) -> None:
         """Errors: ValueError where its time is not a number."""

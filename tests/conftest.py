@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from peers import api, clean_loop
 
 from pycoro import monkey
+
+__all__ = ["api", "clean_loop", "patched"]
 
 
 @pytest.fixture

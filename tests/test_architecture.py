@@ -17,17 +17,17 @@ CSRC = ROOT / "csrc"
 
 # From the ground up. A module imports from lower layers, or from its own where no circle forms.
 LAYERS: list[set[str]] = [
-    {"errors", "events", "settings", "_native", "_native_cffi"},
+    {"ancestry", "errors", "events", "_native", "_native_cffi"},
     {"checks"},
-    {"threads"},
+    {"settings", "threads"},
     {"coroutine"},
     {"greenlet"},
     {"blocking", "poller", "reports", "timers", "turns", "wakeup", "watches"},
     {"deadlock", "monitor", "schedule"},
     {"loop", "hub"},
-    {"waiting", "timeout"},
-    {"nursery", "scope", "task", "tasks"},
-    {"event", "lock", "queue", "local", "pool", "threadpool"},
+    {"links", "raw", "sleeping", "waiting", "timeout"},
+    {"ending", "nursery", "scope", "task", "tasks"},
+    {"event", "lock", "queue", "local", "pool", "runner", "semaphore", "threadpool"},
     {
         "dns",
         "fileobject",
