@@ -7,13 +7,11 @@ to one its locals go, in whichever thread that is.
 
 from __future__ import annotations
 
-import linecache
-import sys
 from dataclasses import dataclass
-from traceback import StackSummary
-from types import FrameType
 from typing import Any
 from weakref import ref
+
+from .stacks import frame_of_thread, own_of, places_of, text_of
 
 DEPTH = 100  # frames of a stack that are shown
 
@@ -41,7 +39,7 @@ class Suspect:
 def is_asleep(loop: Any, ident: int) -> bool:
     """Does the loop, which its thread runs, sleep in the kernel?"""
     codes = [getattr(type(loop), name).__code__ for name in _ASLEEP]
-    frame = sys._current_frames().get(ident)
+    frame = frame_of_thread(ident)
     while frame is not None:
         if frame.f_code in codes:
             return True
@@ -60,22 +58,10 @@ def is_needed(loop: Any) -> bool:
     return any(watch.wanted and fd != own for fd, watch in list(loop._watches._watches.items()))
 
 
-def stack_of(ident: int) -> StackSummary:
-    """What a thread runs now, outermost call first; without the frames of this package that lead
-    to the first of the program's own. Empty where the thread has ended."""
-    found: list[tuple[Any, int | None, bool]] = []
-    frame: FrameType | None = sys._current_frames().get(ident)
-    while frame is not None and len(found) < DEPTH:
-        is_own = frame.f_globals.get("__package__") == __package__
-        linecache.lazycache(frame.f_code.co_filename, frame.f_globals)
-        found.append((frame.f_code, frame.f_lineno, is_own))
-        frame = frame.f_back
-    del frame
-    while found and found[-1][2] and not all(is_own for _, _, is_own in found):
-        found.pop()
-    return StackSummary.from_list(
-        [(code.co_filename, line, code.co_name, None) for code, line, _ in reversed(found)]
-    )
+def stack_of(ident: int) -> list[str]:
+    """What a thread runs now, in lines; without the frames of this package that lead to the first
+    of the program's own. Empty where the thread has ended."""
+    return text_of(own_of(places_of(frame_of_thread(ident), DEPTH)))
 
 
 def who(coroutine: Any, loop: Any) -> str:
@@ -88,7 +74,7 @@ def who(coroutine: Any, loop: Any) -> str:
 
 
 def describe(
-    suspect: Suspect, stack: StackSummary, now: float, allowed: float, loop: Any
+    suspect: Suspect, stack: list[str], now: float, allowed: float, loop: Any
 ) -> list[str]:
     """The report of one that blocks, in lines. `now`: until when."""
     blocked = f"{suspect.told} has blocked its loop for {now - suspect.begun:.3f} s"
@@ -101,10 +87,7 @@ def describe(
             f"  the monitor itself could not look for {suspect.delay:.3f} s: a call kept the GIL, "
             "or the process stood still"
         )
-    lines.append("  its stack, most recent call last:")
-    for text in stack.format():
-        lines += text.rstrip("\n").split("\n")
-    return lines
+    return [*lines, "  its stack, most recent call last:", *stack]
 
 
 def describe_end(suspect: Suspect, now: float) -> list[str]:

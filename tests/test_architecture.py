@@ -17,7 +17,7 @@ CSRC = ROOT / "csrc"
 
 # From the ground up. A module imports from lower layers, or from its own where no circle forms.
 LAYERS: list[set[str]] = [
-    {"ancestry", "errors", "events", "_native", "_native_cffi"},
+    {"ancestry", "errors", "events", "stacks", "_native", "_native_cffi"},
     {"checks"},
     {"settings", "threads"},
     {"coroutine"},
@@ -44,7 +44,7 @@ LAYERS: list[set[str]] = [
         "time",
     },
     {"backdoor", "baseserver", "monkey", "pywsgi", "server"},
-    {"debug", "tracing", "util"},
+    {"debug", "switches", "tracing", "tree", "util"},
     {"__init__"},
     {"demo", "integrations", "pytest_plugin"},
     {"__main__"},
