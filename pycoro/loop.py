@@ -17,11 +17,12 @@ from functools import cached_property
 from time import monotonic
 from typing import Any
 
-from . import _native, deadlock
+from . import _native, deadlock, monitor
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .settings import config
 from .threads import bury
 from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
@@ -56,6 +57,7 @@ class Loop(Scheduler):
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
         self.jump: Callable[[float], list[tuple[Watch, Any]]] | None = None
+        self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
         self.idlers = Idlers()
@@ -221,6 +223,11 @@ class Loop(Scheduler):
         """The loop's own ThreadPool, made when first asked for; it ends with the loop."""
         return self.threadpool_class(self.threadpool_size, self)
 
+    def start_periodic_monitoring_thread(self) -> monitor.Monitor:
+        """gevent's name for monitor.start(): the one that is there, if there is. Errors:
+        InvalidThreadUseError in another thread."""
+        return monitor.start_for(self)
+
     # ---- the end ----
 
     def join(self, timeout: float | None = None) -> bool:
@@ -321,6 +328,8 @@ def get_loop() -> Loop:
     if loop is None:
         loop = thread.loop = Loop()
         on_interrupt(_on_ctrl_c, _is_in_loop)
+        if config.monitor_thread:
+            monitor.start_for(loop)
     return loop  # type: ignore[no-any-return]
 
 
@@ -354,6 +363,7 @@ def _after_fork_in_child() -> None:
     global _process
     _process = os.getpid()
     deadlock.after_fork()
+    monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()
