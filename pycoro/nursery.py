@@ -83,6 +83,7 @@ class TaskGroup:
         callable; RuntimeError before the block and once the group has closed;
         InvalidThreadUseError in another thread."""
         self._check_open()
+        _check_function(function)
         return self._adopt(ChildTask(function, *args, **kwargs))
 
     def start_soon(
@@ -103,6 +104,7 @@ class TaskGroup:
     ) -> Task:
         """spawn() with the parameters of Task.make()."""
         self._check_open()
+        _check_function(function)
         return self._adopt(
             ChildTask.make(
                 function, args, kwargs, name=name, stack_size=stack_size, context=context
@@ -115,6 +117,7 @@ class TaskGroup:
         is cancelled with him, and what it raises is raised here. From then on it is the group's.
         Errors: as of spawn(); RuntimeError where it ends without having called that."""
         self._check_open()
+        _check_function(function)
         nest = TaskGroup()
         status = TaskStatus(nest, self)
         alone = None
@@ -166,11 +169,11 @@ class TaskGroup:
         self._tasks.pop(task, None)
         if error is not None:
             scope = self.cancel_scope
+            if scope.has_raised(error):
+                scope.cancelled_caught = True
             rest = without_expected(error, scope)
             if rest is not None:
                 self._add_error(rest, f"{type(rest).__name__} in its task {task.name!r}")
-            if rest is not error and scope._called:
-                scope.cancelled_caught = True
         self._wake_when_over()
 
     def _add_error(self, error: BaseException, reason: str) -> None:
@@ -220,8 +223,8 @@ class TaskGroup:
             )
         passing: list[BaseException] = []  # what is not ours
         if isinstance(value, BaseExceptionGroup):
-            own, rest = value.split(scope._is_mine)
-            scope.cancelled_caught = own is not None
+            scope.cancelled_caught |= scope.has_raised(value)
+            rest = scope.rest_of(value)
             if rest is not None:
                 self._add_error(rest, f"{type(rest).__name__} in its block")
         elif isinstance(value, Exception):
@@ -264,11 +267,13 @@ class TaskGroup:
                     scope._loop.pass_on()
                 except BaseException as error:
                     self._waiter = None
+                    stuck = scope._loop.closed or any(isinstance(one, LoopExit) for one in passing)
+                    if isinstance(error, LoopExit) and stuck:  # the tasks will never end
+                        if not passing:
+                            passing.append(error)
+                        break
                     passing.append(error)
                     scope.cancel(f"{type(error).__name__} at the end of its block")
-                    stuck = sum(isinstance(one, LoopExit) for one in passing) > 1
-                    if stuck or scope._loop.closed:  # the tasks will never end
-                        break
 
     @staticmethod
     def _raise_outer() -> None:
@@ -292,6 +297,11 @@ class TaskGroup:
         count = len(self._tasks)
         tasks = f"{count} task{'' if count == 1 else 's'}"
         return f"<TaskGroup{of}, {self._state}, {tasks} {id(self):#x}>"
+
+
+def _check_function(function: Any) -> None:
+    if not callable(function):
+        raise TypeError(f"the function must be callable, not {type(function).__name__}")
 
 
 def _count_fork() -> None:

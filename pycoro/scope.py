@@ -144,14 +144,14 @@ class CancelScope(Link):
 
     def _catch(self, error: BaseException, outside: BaseException | None) -> bool:
         """Is the error what the scope itself has raised? Of a group, the rest goes on."""
-        if isinstance(error, BaseExceptionGroup):
-            mine, rest = error.split(self._is_mine)
-            self.cancelled_caught = mine is not None
-            if mine is not None and rest is not None:
-                raise rest from rest.__cause__
-            return mine is not None
-        if not self._is_mine(error):
+        if not self.has_raised(error):
             return False
+        if isinstance(error, BaseExceptionGroup):
+            rest = self.rest_of(error)
+            self.cancelled_caught = True
+            if rest is not None:
+                raise rest from rest.__cause__
+            return True
         # Has it come in the way of a kill, in a `finally` block that waits? That goes on then.
         former = error.__context__
         while former is not None and former is not outside:
@@ -161,8 +161,15 @@ class CancelScope(Link):
         self.cancelled_caught = True
         return True
 
-    def _is_mine(self, error: BaseException) -> bool:
+    def has_raised(self, error: BaseException) -> bool:
+        """Is the error of this scope, or a group with one in it?"""
+        if isinstance(error, BaseExceptionGroup):
+            return any(self.has_raised(one) for one in error.exceptions)
         return isinstance(error, Cancelled) and error.scope is self
+
+    def rest_of(self, group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+        """The group without the errors of this scope."""
+        return group.split(lambda one: isinstance(one, Cancelled) and one.scope is self)[1]
 
     def _refuse_to_leave(self) -> None:
         """Out of order. It is left all the same, for there will be no other exit."""

@@ -52,17 +52,17 @@ class _Observer:
 
 class _Firm:
     """Stands for the queue in the `_wait` of who must have the semaphore whatever happens: a kill
-    or a time limit comes once it has it. Only being unwound breaks it off."""
+    or a time limit comes once it has it. Broken off all the same when it is unwound, or when the
+    main program is to end (`is_firm` is False then)."""
 
-    __slots__ = ("queue",)
-
-    is_firm = True
+    __slots__ = ("is_firm", "queue")
 
     def __init__(self, queue: WaitQueue) -> None:
         self.queue = queue
+        self.is_firm = True
 
     def forget(self, waiter: Any) -> bool:
-        return _current() is waiter and self.queue.forget(waiter)
+        return (_current() is waiter or not self.is_firm) and self.queue.forget(waiter)
 
 
 class Semaphore:
@@ -73,6 +73,8 @@ class Semaphore:
     """
 
     __slots__ = ("__weakref__", "_queue", "_waiters", "counter")
+
+    ownerless = True  # nobody notes who has it: a report has to guess (see holding.py)
 
     def __init__(self, value: int = 1, hub: Any = None) -> None:
         try:
@@ -133,8 +135,8 @@ class Semaphore:
 
     @defer_interrupt
     def _acquire_firmly(self) -> BaseException | None:
-        """Takes one, and gives back what was to be raised in the waiter meanwhile. Raises in who is
-        unwound: that has not got it."""
+        """Takes one, and gives back what was to be raised in the waiter meanwhile. Where this
+        raises, its wait was broken off, and it has not got one."""
         self.counter -= (got := self.counter > 0)
         if got:
             return None

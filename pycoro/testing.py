@@ -117,7 +117,7 @@ class VirtualClock:
     def _wait(self, due: float) -> list[Any]:
         """Instead of the loop's sleep until the next timer is due, at `due`."""
         loop = self._loop
-        poll: Callable[[float], list[Any]] = loop._watches.poll
+        poll: Callable[[float], list[Any]] = loop.sleep_in_kernel
         happened = poll(0.0)
         if happened or loop.ready:
             return happened

@@ -214,6 +214,10 @@ class Links:
     def __len__(self) -> int:
         return len(self._links)
 
+    def loops(self) -> list[Loop]:
+        """Those that callbacks are to be called in."""
+        return [loop for _, loop in self._links.copy()]
+
     def add(self, callback: Callable[[Any], Any]) -> None:
         """Look after that whether it is to be called at once: publish, then recheck, as above.
         TypeError where it is not callable."""

@@ -241,7 +241,7 @@ def test_a_buffer_loses_nothing() -> None:
             with condition:
                 while len(buffer) >= 5:
                     # The consumers that could make room may all be here, as producers.
-                    if not condition.wait(0.0005):
+                    if not condition.wait(0.0005) and buffer:
                         out.append(buffer.pop(0))
                 buffer.append(number)
                 longest = max(longest, len(buffer))
