@@ -109,7 +109,7 @@ class Semaphore:
         self.counter = counter = self.counter - 1
         if counter < 0:
             Semaphore.release(self)
-            self.acquire()
+            Semaphore.acquire(self)
         return True
 
     @defer_interrupt
@@ -129,7 +129,8 @@ class Semaphore:
     def _acquire_slowly(self, blocking: bool, timeout: float | None) -> bool:
         if not blocking:
             return False
-        check_timeout(timeout)
+        if timeout is not None:
+            check_timeout(timeout)
         queue = self._line()
         loop = queue.enter()
         waiter = _current()
@@ -142,7 +143,7 @@ class Semaphore:
             return pass_on_until(loop, waiter, queue, timeout)
         except BaseException:
             if waiter._wait is None:  # it has been handed to us all the same
-                self.release()
+                Semaphore.release(self)
             raise
 
     @defer_interrupt
@@ -169,7 +170,7 @@ class Semaphore:
     @defer_interrupt
     def _hand_over(self) -> None:
         """Brings together what is free and those who wait."""
-        queue = self._line()
+        queue: Any = self._queue
         while self._waiters:
             self.counter -= (got := self.counter > 0)
             if not got:
