@@ -166,6 +166,8 @@ class WaitQueue:
                 waiter = popleft()
                 if waiter._handle is not None:
                     return waiter
+                if waiter._thread is None and waiter.claim():  # an option of choose()
+                    return waiter.waiter
         except IndexError:
             return None
 
