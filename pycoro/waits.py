@@ -35,7 +35,7 @@ class Wait:
         frame: FrameType | None = _native.frame(coroutine)
         while frame is not None and _is_ours(frame):
             if frame.f_code.co_name not in ("switch", "_main"):
-                self.call = frame.f_code.co_qualname.replace("__enter__", "acquire")
+                self.call = _call_of(frame.f_code.co_qualname)
                 self.thing = frame.f_locals.get("self", self.thing)
             frame = frame.f_back
         if self.thing is coroutine._thread.loop:
@@ -152,3 +152,8 @@ def rings(waits: list[Wait]) -> Iterator[list[Wait]]:
                 places[step] = len(path)
                 path.append(wait)
                 following.append(iter(wait.blockers))
+
+
+def _call_of(name: str) -> str:
+    """As the caller knows it: Ending is a part of Task, and `with` acquires."""
+    return name.replace("__enter__", "acquire").replace("Ending.", "Task.")

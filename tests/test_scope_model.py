@@ -630,7 +630,7 @@ class Model:
 
 
 @settings(
-    max_examples=3000,
+    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
