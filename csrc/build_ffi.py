@@ -76,11 +76,14 @@ def declarations() -> str:
 
 SOURCES = [
     "api.c",
+    "api_start.c",
     "api_threads.c",
     "inspect.c",
     "object.c",
+    "local.c",
     "coro.c",
     "stack.c",
+    "pages.c",
     "guard.c",
     "context_ucontext.c",
 ]

@@ -73,8 +73,27 @@ static inline int pc_coro_is_open(const struct pc_coro *coro, const void *owner)
            (coro->state == PC_CORO_SUSPENDED || coro->state == PC_CORO_RUNNING);
 }
 
+/* The rare parts of a switch: the running one ran into its reserve; one has ended. */
+void pc_coro_settle(struct pc_thread *thread);
+void pc_coro_put_dead_away(struct pc_thread *thread);
+
 /* Goes on in `to`, which is open to this thread; returns when somebody switches back. */
-void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to);
+static inline void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
+{
+    struct pc_coro *from = thread->current;
+    if (to == from)
+        return;
+    if (from->tripped)
+        pc_coro_settle(thread);
+    pc_py_save(&from->py, thread->owner);
+    pc_py_restore(&to->py, thread->owner);
+    from->state = PC_CORO_SUSPENDED;
+    to->state = PC_CORO_RUNNING;
+    thread->current = to;
+    pc_context_swap(&from->context, &to->context);
+    if (thread->dead)
+        pc_coro_put_dead_away(thread);
+}
 
 /* The suspended coroutine will not go on: forgets it. Its stack is lost to the pool, for frames
    may still be read there. */

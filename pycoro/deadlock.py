@@ -31,6 +31,7 @@ _current = _native.current
 
 _asleep: set[Any] = set()  # loops that only another thread can wake
 _idle: set[Any] = set()  # workers that wait for work
+_gone = 0  # threads that are still counted, though a fork has left them behind
 
 _PATIENCE = 100  # milliseconds, for a thread to begin
 _known_uncounted = 0  # threads that never do
@@ -57,7 +58,7 @@ def may_be_woken(loop: Any) -> bool:
 def _is_anybody_awake() -> bool:
     """In another thread. A loop that has something ready is about to wake up."""
     asleep = sum(not loop.ready for loop in list(_asleep))
-    others: int = _count_threads() - (asleep - 1) - len(_idle)
+    others: int = _count_threads() - _gone - (asleep - 1) - len(_idle)
     return others > 0
 
 
@@ -83,23 +84,30 @@ def awake(loop: Any) -> None:
 def leave(loop: Any) -> None:
     """The thread ends: those that sleep look again whether anybody is left to wake them."""
     _asleep.discard(loop)
-    for other in list(_asleep):
-        other.call_soon_threadsafe(_nothing)
+    _look_again()
 
 
 def set_idle(worker: Any, idle: bool) -> None:
     """A thread of ours waits for work; it wakes nobody then."""
     if idle:
         _idle.add(worker)
+        _look_again()
     else:
         _idle.discard(worker)
 
 
 def after_fork() -> None:
     """The other threads are not here."""
+    global _gone
+    _gone = _count_threads()
     _asleep.clear()
     _idle.clear()
     _note_uncounted(0)
+
+
+def _look_again() -> None:
+    for other in list(_asleep):
+        other.call_soon_threadsafe(_nothing)
 
 
 def _nothing() -> None:

@@ -181,7 +181,10 @@ class AsyncResult(_Notifier):
             return self._value
         assert self._exc_info is not None
         _, error, traceback = self._exc_info
-        raise error.with_traceback(traceback)  # as it was: not longer for each that has raised it
+        try:
+            raise error.with_traceback(traceback)  # as it was: not longer for each that raises it
+        finally:
+            del self, error, traceback  # the error holds this frame
 
     def get_nowait(self) -> Any:
         """get(block=False)"""

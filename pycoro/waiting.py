@@ -166,6 +166,8 @@ class WaitQueue:
                 waiter = popleft()
                 if waiter._handle is not None:
                     return waiter
+                if waiter._thread is None and waiter.claim():  # an option of choose()
+                    return waiter.waiter
         except IndexError:
             return None
 
@@ -225,6 +227,10 @@ class Links:
 
     def __len__(self) -> int:
         return len(self._links)
+
+    def loops(self) -> list[Loop]:
+        """Those that callbacks are to be called in."""
+        return [loop for _, loop in self._links.copy()]
 
     def add(self, callback: Callable[[Any], Any]) -> None:
         """Look after that whether it is to be called at once: publish, then recheck, as above.

@@ -165,7 +165,7 @@ class LockMachine(Machine):
         living = [number for number, task in enumerate(self.tasks) if not task.ready()]
         number = data.draw(st.sampled_from(living))
         task = self.tasks[number]
-        started = task.started
+        started = task._entry is None
         task.kill(block=False)
         if not started:
             self.turns = deque(turn for turn in self.turns if turn[0] != number)
@@ -320,7 +320,7 @@ class ConditionMachine(Machine):
         self.kill(data.draw(st.sampled_from(living)))
 
     def kill(self, number: int) -> None:
-        started = self.tasks[number].started
+        started = self.tasks[number]._entry is None
         self.tasks[number].kill(block=False)
         if not started:
             self.turns = deque(turn for turn in self.turns if turn[0] != number)
