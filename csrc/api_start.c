@@ -33,13 +33,16 @@ static int reason_of(enum pc_stack_error error)
 /* The name of what it runs, where it has none of its own: a new reference. */
 static PyObject *find_name(PyObject *object, PyObject *run)
 {
+    static PyObject *qualname; /* interned, for quick lookup */
     PyObject *name = pc_object_get(object, PC_NAME);
     if (name != Py_None)
         return Py_NewRef(name);
-    name = PyObject_GetAttrString(run, "__qualname__");
+    if (!qualname && !(qualname = PyUnicode_InternFromString("__qualname__")))
+        return NULL;
+    name = PyObject_GetAttr(run, qualname);
     if (!name && PyErr_ExceptionMatches(PyExc_AttributeError)) {
         PyErr_Clear(); /* functools.partial, an object with __call__ */
-        name = PyObject_GetAttrString((PyObject *)Py_TYPE(run), "__qualname__");
+        name = PyObject_GetAttr((PyObject *)Py_TYPE(run), qualname);
     }
     return name;
 }

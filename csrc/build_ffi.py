@@ -83,6 +83,7 @@ SOURCES = [
     "local.c",
     "coro.c",
     "stack.c",
+    "pages.c",
     "guard.c",
     "context_ucontext.c",
 ]

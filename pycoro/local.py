@@ -87,7 +87,7 @@ def _forget_at_the_end(task: Task, origin: _Origin) -> None:
     used = notes.get(_FORGET)
     if used is None:
         used = notes[_FORGET] = []
-        task._links = [*(task._links or ()), _FORGET]
+        task.observe(_FORGET)
     used.append(ref(origin))
 
 

@@ -53,8 +53,8 @@ class Monitor:
         report: Callable[[EventLoopBlocked], object] | None = None,
         repeat: float = REPEAT,
     ) -> None:
-        self._threshold = None if threshold is None else check_seconds("threshold", threshold)
-        self._repeat = check_seconds("repeat", repeat)
+        self._threshold = None if threshold is None else check_seconds(threshold, "threshold")
+        self._repeat = check_seconds(repeat, "repeat")
         if report is not None and not callable(report):
             raise TypeError(f"report must be callable, not {type(report).__name__}")
         self._report = report
@@ -128,7 +128,7 @@ class Monitor:
         if period is None:
             self._functions.pop(function, None)
             return
-        if check_seconds("period", period) == 0:
+        if check_seconds(period, "period") == 0:
             raise ValueError("period must be more than 0 seconds; None ends it")
         self._functions[function] = (period, perf_counter() + period)
 

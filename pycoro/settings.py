@@ -71,7 +71,7 @@ class Config:
 
     @max_blocking_time.setter
     def max_blocking_time(self, seconds: float) -> None:
-        vars(self)["_max_blocking_time"] = check_seconds("max_blocking_time", seconds)
+        vars(self)["_max_blocking_time"] = check_seconds(seconds, "max_blocking_time")
 
     @property
     def print_blocking_reports(self) -> bool:
@@ -106,7 +106,7 @@ def _number(name: str, default: float) -> float:
     if not text:
         return default
     try:
-        return check_seconds(name, float(text))
+        return check_seconds(float(text), name)
     except ValueError:
         raise ValueError(
             f"PYCORO_{name.upper()} must be a number from 0 on, not {text!r}"

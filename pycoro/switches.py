@@ -80,7 +80,7 @@ class assert_switches:  # noqa: N801  # gevent's name
 
     def __init__(self, max_blocking_time: float | None = None, hub_only: bool = False) -> None:
         if max_blocking_time is not None:
-            max_blocking_time = check_seconds("max_blocking_time", max_blocking_time)
+            max_blocking_time = check_seconds(max_blocking_time, "max_blocking_time")
         self.max_blocking_time = max_blocking_time
         self.hub_only = hub_only
         self._stretches: _Stretches | None = None

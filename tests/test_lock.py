@@ -677,6 +677,46 @@ def test_one_that_is_unwound_while_it_wants_the_lock_back_leaves_the_queue() -> 
     assert not condition._lock.locked()
 
 
+def test_what_ends_the_main_program_does_not_wait_for_the_lock() -> None:
+    condition = Condition()
+
+    def holds() -> None:
+        with condition:
+            condition.notify()
+            Event().wait()
+
+    task = pycoro.spawn(holds)
+    with pytest.raises(pycoro.LoopExit, match=r"Condition\.wait"), condition:
+        condition.wait()
+    assert condition._lock._block.linkcount() == 0
+    task.kill()
+    assert not condition._lock.locked()
+
+
+def test_ctrl_c_ends_it_while_it_wants_the_lock_back() -> None:
+    lines = output_of("""
+        import os, signal
+        import pycoro
+        from pycoro.lock import Condition
+
+        condition = Condition()
+        def holds():
+            with condition:
+                condition.notify()
+                pycoro.get_loop().call_later(0.01, os.kill, os.getpid(), signal.SIGINT)
+                pycoro.sleep(1000)
+        task = pycoro.spawn(holds)
+        try:
+            with condition:
+                condition.wait()
+        except KeyboardInterrupt:
+            print("interrupted", condition._lock._block.linkcount())
+        task.kill()
+        print(condition._lock.locked())
+    """)
+    assert lines == ["interrupted 0", "False"]
+
+
 def test_bad_timeouts_of_a_condition_change_nothing() -> None:
     condition = Condition()
     with condition:
@@ -827,7 +867,8 @@ def test_a_thread_and_a_task_share_a_lock(kind: str) -> None:
 
 def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
     """Those that wait in the parent are in the child's queue, too, and never go on there."""
-    lines = output_of("""
+    lines = output_of(
+        """
         import os, threading
         import pycoro
         from pycoro.lock import Semaphore, RLock, Condition
@@ -861,5 +902,7 @@ def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
         pycoro.joinall(tasks)
         worker.join()
         print("parent")
-    """)
+        """,
+        "-Wignore::DeprecationWarning",  # of forking with threads
+    )
     assert lines == ["True", "parent"]
