@@ -47,8 +47,7 @@ void pc_stack_set_default(intptr_t size)
     default_stack_size = (size_t)size;
 }
 
-/* Takes over a reference to an exception instance, and raises it as it is. */
-static void raise_instance(PyObject *error)
+void pc_api_raise(PyObject *error)
 {
     if (!PyExceptionInstance_Check(error)) {
         PyErr_Format(PyExc_TypeError, "exceptions must be instances of BaseException, not %.100s",
@@ -60,7 +59,7 @@ static void raise_instance(PyObject *error)
                   PyException_GetTraceback(error));
 }
 
-static PyObject *fetch_instance(void)
+PyObject *pc_api_fetch(void)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -74,16 +73,11 @@ static PyObject *fetch_instance(void)
 
 /* ---- start ---- */
 
-static int reason_of(enum pc_stack_error error)
+void pc_api_refuse_stack(enum pc_stack_error error)
 {
-    switch (error) {
-    case PC_STACK_NO_MAPPINGS:
-        return PC_REFUSED_NO_MAPPINGS;
-    case PC_STACK_BAD_SIZE:
-        return PC_REFUSED_SIZE;
-    default:
-        return PC_REFUSED_NO_MEMORY;
-    }
+    pc_api_refuse(error == PC_STACK_NO_MAPPINGS ? PC_REFUSED_NO_MAPPINGS
+                  : error == PC_STACK_BAD_SIZE  ? PC_REFUSED_SIZE
+                                                : PC_REFUSED_NO_MEMORY);
 }
 
 static struct pc_coro *body(struct pc_coro *me);
@@ -134,7 +128,7 @@ static struct pc_coro *prepare(PyObject *object)
     }
     enum pc_stack_error error;
     if (!(coro = pc_coro_create(thread, size, body, &error))) {
-        pc_api_refuse(reason_of(error));
+        pc_api_refuse_stack(error);
         goto no_stack;
     }
     pc_object_bind(object, coro);
@@ -177,7 +171,7 @@ static PyObject *receive(struct pc_thread *thread)
     Py_XDECREF(leftover); /* may run any code, and other switches */
     if (!throwing)
         return value;
-    raise_instance(value);
+    pc_api_raise(value);
     return NULL;
 }
 
@@ -230,8 +224,7 @@ static struct pc_coro *address(PyObject *object, PyObject *value, enum delivery 
     }
 }
 
-/* Something of the thread's wants to be looked after. 0, or -1 with an exception. */
-static int answer_call(struct pc_thread *thread)
+int pc_api_answer_call(struct pc_thread *thread)
 {
     thread->calls = 0;
     PyObject *none = PyObject_CallNoArgs(called_hook);
@@ -256,7 +249,7 @@ static uintptr_t deliver(PyObject *parcel, enum delivery how)
         PyErr_SetString(PyExc_TypeError, "pycoro: (coroutine, values) is needed");
         return 0;
     }
-    if (pc_thread_here && pc_thread_here->calls && pc_api_here() && answer_call(pc_thread_here))
+    if (pc_thread_here && pc_thread_here->calls && pc_api_here() && pc_api_answer_call(pc_thread_here))
         return 0;
     PyObject *carried;
     struct pc_coro *to = address(object, value, how, &carried);
@@ -303,7 +296,7 @@ static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *f
         *value = carried;
     Py_XDECREF(answer);
     if (!heir) { /* a signal's exception, say: it is as good as the coroutine's own */
-        *value = fetch_instance();
+        *value = pc_api_fetch();
         *failed = 1;
     }
     return heir;
@@ -327,7 +320,7 @@ static struct pc_coro *body(struct pc_coro *me)
         result = PyObject_CallObject(run, arguments);
     Py_XDECREF(arguments);
     int failed = !result;
-    PyObject *value = failed ? fetch_instance() : result;
+    PyObject *value = failed ? pc_api_fetch() : result;
     PyObject *label = me->label;
     me->label = NULL;
     Py_DECREF(label); /* it may be of a subclass of str, with a __del__ */
@@ -343,7 +336,7 @@ static struct pc_coro *body(struct pc_coro *me)
     }
     /* Only now: until here it could still be switched away from, and to. From here on no code may
        run, for there is no object for it to be the current one. */
-    pc_object_unbind(me);
+    pc_object_unbind_all(me);
     thread->leftover = me->kept;
     me->kept = NULL;
     thread->carried = value;

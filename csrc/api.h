@@ -84,6 +84,12 @@ uintptr_t pc_set_context(uintptr_t parcel);
 /* A copy of the running coroutine's context; None if that is as good. */
 uintptr_t pc_copy_context(void);
 
+/* The module greenlet (PyPI), once, at import of pycoro/greenlet: gives a dict of what is in C of
+   it. `parts` is a tuple: the classes GreenletExit and error; begin(), which makes a thread fit for
+   coroutines; carrier(greenlet, notes), which gives a Coroutine to stand for a greenlet that runs,
+   with what the last one had in _notes, or None. */
+uintptr_t pc_greenlet_init(uintptr_t parts);
+
 /* Bytes. The smallest and largest stack; that of coroutines which say nothing, and setting it. */
 intptr_t pc_stack_least(void);
 intptr_t pc_stack_most(void);

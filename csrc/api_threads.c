@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "api_internal.h"
+#include "greenlet.h"
 #include "guard.h"
 #include "object.h"
 
@@ -76,7 +77,12 @@ uintptr_t pc_thread_end(uintptr_t main)
     if (!kept)
         return 0;
     struct pc_coro *one = coro;
+    void *others[] = {coro->greenlet, thread->tracer, thread->leftover};
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (others[i] && PyList_Append(kept, others[i]) == 0)
+            Py_DECREF(others[i]);
     do {
+        pc_greenlet_strand(one);
         pc_object_unbind(one);
         if (one->kept && PyList_Append(kept, one->kept) == 0)
             Py_DECREF(one->kept); /* else it is lost: no memory */
@@ -95,7 +101,7 @@ uintptr_t pc_abandon(uintptr_t object)
         return 0;
     struct pc_coro *coro = pc_object_coro((PyObject *)object);
     if (coro && coro->state == PC_CORO_SUSPENDED && coro->stack) {
-        pc_object_unbind(coro);
+        pc_object_unbind_all(coro);
         pc_coro_abandon(coro);
     }
     return new_reference(NULL);
@@ -105,17 +111,17 @@ uintptr_t pc_abandon(uintptr_t object)
 
 static int is_remaining(const struct pc_coro *coro)
 {
-    return coro->object != NULL;
+    return coro->object != NULL && !pc_greenlet_owns(coro); /* those are not unwound at the end */
 }
 
 static int is_kept(const struct pc_coro *coro)
 {
-    return coro->kept != NULL;
+    return coro->kept != NULL && !pc_greenlet_owns(coro);
 }
 
 static int is_orphan(const struct pc_coro *coro)
 {
-    return coro->object == NULL;
+    return coro->object == NULL && !pc_greenlet_owns(coro);
 }
 
 static struct pc_coro *find_suspended(int (*fits)(const struct pc_coro *))
@@ -148,6 +154,8 @@ uintptr_t pc_thread_remaining(void)
 
 uintptr_t pc_thread_kept(void)
 {
+    if (pc_api_here())
+        pc_greenlet_let_go(pc_api_here()); /* they need nobody else */
     struct pc_coro *coro = find_suspended(is_kept);
     if (!coro) {
         struct pc_thread *thread = pc_api_here();
@@ -193,6 +201,8 @@ uintptr_t pc_current(void)
     if (!thread)
         return new_reference(NULL);
     struct pc_coro *coro = thread->current;
+    if (!coro->object && pc_greenlet_owns(coro))
+        return (uintptr_t)pc_greenlet_carrier(coro);
     if (!coro->object) { /* its object has died under it: a subclass's __del__ did not tell us */
         PyObject *shell = bind_shell(coro);
         if (!shell)

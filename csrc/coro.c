@@ -100,7 +100,7 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
     coro->stack = stack;
     coro->body = body;
     coro->debt = coro->tripped = 0;
-    coro->object = coro->kept = coro->run = coro->label = NULL;
+    coro->object = coro->kept = coro->run = coro->label = coro->greenlet = NULL;
     coro->previous = thread->main.previous;
     coro->next = &thread->main;
     coro->previous->next = coro->next->previous = coro;

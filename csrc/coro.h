@@ -35,6 +35,7 @@ struct pc_coro {
     struct pc_stack *stack;   /* NULL: a main coroutine */
     pc_body *body;
     void *object, *kept, *run, *label; /* the owner's: see object.h, api.c */
+    void *greenlet; /* likewise: see greenlet.h */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
     int tripped; /* it ran into the reserve; see guard.h */
     int debt;    /* what pc_py_exhaust() took from its recursion counter then */
@@ -49,6 +50,7 @@ struct pc_thread {
     int calls;         /* some coroutine wants to be looked after: see object.h */
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */
+    void *keywords, *tracer, *origin; /* of greenlet_switch.c: for who begins; of switches */
     struct pc_coro main;
 };
 

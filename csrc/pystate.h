@@ -23,6 +23,9 @@ extern const size_t PC_PY_STACK_SIZE, PC_PY_RESERVE;
 /* The calling thread's PyThreadState, NULL where it has none. */
 void *pc_py_thread(void);
 
+/* Is the interpreter on its way out, past its atexit functions? */
+int pc_py_is_finalizing(void);
+
 /* The state of a coroutine that has not begun: no frames, nothing being handled, no context. Its
    C stack is [floor, top); Python frames go into `data`, which must be 16-byte aligned and at
    least 512 bytes. */

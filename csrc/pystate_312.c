@@ -41,6 +41,11 @@ void *pc_py_thread(void)
     return _PyThreadState_UncheckedGet();
 }
 
+int pc_py_is_finalizing(void)
+{
+    return _Py_IsFinalizing();
+}
+
 void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
                  size_t data_size)
 {

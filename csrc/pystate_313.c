@@ -44,6 +44,11 @@ void *pc_py_thread(void)
     return PyThreadState_GetUnchecked();
 }
 
+int pc_py_is_finalizing(void)
+{
+    return Py_IsFinalizing();
+}
+
 void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
                  size_t data_size)
 {

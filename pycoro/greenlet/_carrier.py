@@ -1,0 +1,33 @@
+"""What the C library asks of Python for greenlets: see pc_greenlet_init() in csrc/api.h.
+
+In a module of its own, which the C library keeps for good: what others have put into _greenlet, by
+its name in PyPI's, dies with that at the end of the interpreter.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import threads
+from ..coroutine import Coroutine
+
+
+class Carrier(Coroutine):
+    """Stands for a greenlet that runs wherever pycoro wants to know the running coroutine."""
+
+    __slots__ = ("_greenlet",)
+
+    _greenlet: Any
+
+
+def carry(greenlet: Any, notes: Any) -> Carrier:
+    """A blank one; `notes` is what the last one had in _notes, or None."""
+    carrier = Coroutine.__new__(Carrier)
+    carrier._entry = carrier._context = carrier._stack_size = carrier._wait = None
+    carrier._name = type(greenlet).__name__
+    carrier._thread = thread = threads.of_this()
+    carrier._parent = thread.main
+    carrier._greenlet = greenlet  # whoever can switch to this one keeps that one alive
+    if notes is not None:
+        carrier._notes = notes
+    return carrier
