@@ -168,6 +168,7 @@ static PyObject *receive(struct pc_thread *thread)
     PyObject *value = thread->carried, *leftover = thread->leftover;
     int throwing = thread->carried_throw;
     thread->carried = thread->leftover = NULL;
+    thread->tracing = 0; /* of a greenlet, and not ours */
     Py_XDECREF(leftover); /* may run any code, and other switches */
     if (!throwing)
         return value;

@@ -50,7 +50,8 @@ struct pc_thread {
     int calls;         /* some coroutine wants to be looked after: see object.h */
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */
-    void *keywords, *tracer, *origin; /* of greenlet_switch.c: for who begins; of switches */
+    void *keywords, *tracer, *origin; /* greenlet_switch.c's: for who begins; of switches */
+    int tracing; /* likewise: with a switch between greenlets, pc_py_tracing() + 1 */
     struct pc_coro main;
 };
 

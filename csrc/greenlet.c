@@ -236,7 +236,8 @@ static PyObject *repr(PyObject *self)
     struct pc_thread *thread = pc_api_here();
     const char *name = Py_TYPE(self)->tp_name;
     int started = pc_greenlet_started(self), stranded = started && pc_greenlet_is_stranded(self);
-    void *which = started && !stranded && coro ? coro->thread : NULL;
+    PyObject *main = started && !stranded ? pc_greenlet_main_of(self) : NULL;
+    void *which = main ? coro_of(main)->thread : NULL;
     if (started && !coro)
         return PyUnicode_FromFormat("<%s object at %p (otid=%p) %sdead>", name, self, which,
                                     stranded ? "(thread exited) " : "");

@@ -40,8 +40,18 @@ void pc_greenlet_look_after(struct pc_thread *thread)
 
 /* ---- the switch itself ---- */
 
+/* A trace function that switches is in the way of tracing in the whole thread, not in its greenlet
+   alone: it may have to do with all of them. */
+static inline void keep_tracing(struct pc_thread *thread)
+{
+    if (thread->tracing && thread->tracing - 1 != pc_py_tracing(thread->owner))
+        pc_py_set_tracing(thread->owner, thread->tracing - 1);
+    thread->tracing = 0;
+}
+
 struct pc_greenlet_arrival pc_greenlet_take(struct pc_thread *thread)
 {
+    keep_tracing(thread);
     struct pc_greenlet_arrival arrival = {
         .value = thread->carried,
         .leftover = thread->leftover,
@@ -82,6 +92,7 @@ PyObject *pc_greenlet_settle(struct pc_thread *thread, struct pc_greenlet_arriva
 
 static inline PyObject *arrive(struct pc_thread *thread)
 {
+    keep_tracing(thread);
     if (thread->carried_throw || thread->leftover || thread->calls)
         return pc_greenlet_settle(thread, pc_greenlet_take(thread));
     PyObject *value = thread->carried;
@@ -97,6 +108,7 @@ static inline PyObject *pass_over(struct pc_thread *thread, struct pc_coro *to, 
     thread->carried = value;
     thread->carried_throw = throwing;
     thread->leftover = thread->origin = origin;
+    thread->tracing = pc_py_tracing(thread->owner) + 1;
     pc_coro_switch(thread, to);
     return arrive(thread);
 }

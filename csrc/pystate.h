@@ -46,6 +46,10 @@ void pc_py_release(void *thread);
 int pc_py_exhaust(void *thread);
 void pc_py_forgive(void *thread, int taken);
 
+/* How many trace functions (of sys) the thread is in: while it is in any, nothing is traced. */
+int pc_py_tracing(void *thread);
+void pc_py_set_tracing(void *thread, int tracing);
+
 /* Of a suspended coroutine: the innermost Python frame (a new reference, NULL where there is none
    or with an exception), and its contextvars context (a new reference; NULL: none yet). */
 void *pc_py_frame(struct pc_py_state *state, void *thread);

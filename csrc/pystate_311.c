@@ -128,6 +128,19 @@ void pc_py_forgive(void *thread, int taken)
     ((PyThreadState *)thread)->recursion_remaining += taken;
 }
 
+int pc_py_tracing(void *thread)
+{
+    return ((PyThreadState *)thread)->tracing;
+}
+
+void pc_py_set_tracing(void *thread, int tracing)
+{
+    PyThreadState *tstate = thread;
+    tstate->tracing = tracing;
+    tstate->cframe->use_tracing =
+        !tracing && (tstate->c_tracefunc || tstate->c_profilefunc) ? 255 : 0;
+}
+
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)
 {
     /* Asking for the running frame while another chain is in place. Making the frame object may

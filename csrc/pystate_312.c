@@ -129,6 +129,16 @@ void pc_py_forgive(void *thread, int taken)
     ((PyThreadState *)thread)->c_recursion_remaining += taken;
 }
 
+int pc_py_tracing(void *thread)
+{
+    return ((PyThreadState *)thread)->tracing;
+}
+
+void pc_py_set_tracing(void *thread, int tracing)
+{
+    ((PyThreadState *)thread)->tracing = tracing;
+}
+
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)
 {
     /* Asking for the running frame while another chain is in place. Since 3.12 no allocation
