@@ -87,7 +87,8 @@ uintptr_t pc_copy_context(void);
 /* The module greenlet (PyPI), once, at import of pycoro/greenlet: gives a dict of what is in C of
    it. `parts` is a tuple: the classes GreenletExit and error; begin(), which makes a thread fit for
    coroutines; carrier(greenlet, notes), which gives a Coroutine to stand for a greenlet that runs,
-   with what the last one had in _notes, or None. */
+   with what the last one had in _notes, or None; measure(class), bytes of C stack under a greenlet
+   that a Python function has suspended. */
 uintptr_t pc_greenlet_init(uintptr_t parts);
 
 /* Bytes. The smallest and largest stack; that of coroutines which say nothing, and setting it. */

@@ -72,6 +72,8 @@ uintptr_t pc_thread_end(uintptr_t main)
     if (!coro || !coro->thread || coro != &coro->thread->main)
         return new_reference(NULL);
     struct pc_thread *thread = coro->thread;
+    if (thread == pc_api_here())
+        pc_greenlet_prepare_to_strand(thread);
     /* No code may run before the thread has been left: what is kept goes into a list first. */
     PyObject *kept = PyList_New(0);
     if (!kept)

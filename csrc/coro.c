@@ -142,3 +142,11 @@ void pc_coro_abandon(struct pc_coro *coro)
     coro->state = PC_CORO_DEAD;
     coro->thread = NULL;
 }
+
+void pc_coro_erase(struct pc_coro *coro)
+{
+    struct pc_stack *stack = coro->stack;
+    pc_context_destroy(&coro->context);
+    pc_stack_put(stack);
+    stack->used = 0; /* whoever is next must enter it anew */
+}

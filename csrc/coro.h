@@ -80,7 +80,14 @@ static inline int pc_coro_is_open(const struct pc_coro *coro, const void *owner)
 void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to);
 
 /* The suspended coroutine will not go on: forgets it. Its stack is lost to the pool, for frames
-   may still be read there. */
+   may still be read there. The second: nor that, its stack is to be used again. */
 void pc_coro_abandon(struct pc_coro *coro);
+void pc_coro_erase(struct pc_coro *coro);
+
+/* Bytes of C stack that a suspended one has in use. */
+static inline size_t pc_coro_depth(const struct pc_coro *coro)
+{
+    return (size_t)(coro->stack->border - (const char *)coro->context.sp);
+}
 
 #endif

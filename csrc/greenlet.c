@@ -211,7 +211,7 @@ static PyObject *get_stack_saved(PyObject *self, void *closure)
     struct pc_coro *coro = coro_of(self);
     Py_ssize_t bytes = 0;
     if (coro && coro->state == PC_CORO_SUSPENDED)
-        bytes = coro->stack ? coro->stack->border - (char *)coro->context.sp : 1;
+        bytes = coro->stack ? (Py_ssize_t)pc_coro_depth(coro) : 1;
     return PyLong_FromSsize_t(bytes);
 }
 

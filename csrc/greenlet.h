@@ -121,6 +121,12 @@ void pc_greenlet_part_from_carrier(struct pc_coro *coro);
 
 /* ---- greenlet_drop.c ---- */
 
+/* measure(class) says how much C stack a greenlet uses that is suspended in a Python function. */
+void pc_greenlet_drop_init(PyObject *measure);
+
+/* The thread is about to end. */
+void pc_greenlet_prepare_to_strand(struct pc_thread *thread);
+
 /* The class's tp_finalize and tp_dealloc. */
 void pc_greenlet_finalize(PyObject *greenlet);
 void pc_greenlet_dealloc(PyObject *greenlet);

@@ -79,6 +79,42 @@ void pc_greenlet_finalize(PyObject *self)
     }
 }
 
+/* ---- the threads' end ---- */
+
+/* Set once; 0: not known. */
+static PyObject *measure_hook;
+static size_t plain_depth;
+
+void pc_greenlet_drop_init(PyObject *measure)
+{
+    measure_hook = Py_NewRef(measure);
+}
+
+void pc_greenlet_prepare_to_strand(struct pc_thread *thread)
+{
+    struct pc_coro *coro = thread->main.next;
+    while (coro != &thread->main && !pc_greenlet_owns(coro))
+        coro = coro->next;
+    if (plain_depth || coro == &thread->main)
+        return;
+    PyObject *depth = PyObject_CallOneArg(measure_hook, (PyObject *)&pc_greenlet_type);
+    if (depth)
+        plain_depth = PyLong_AsSize_t(depth);
+    if (!depth || PyErr_Occurred()) {
+        plain_depth = 0;
+        PyErr_WriteUnraisable(measure_hook);
+    }
+    Py_XDECREF(depth);
+}
+
+/* Its object goes, so nobody can ask for frames any more. The stack is used again where all that
+   is known of what lies there is known: nothing, not the collector either, may point into it. */
+static void erase(struct pc_coro *lost)
+{
+    if (pc_coro_depth(lost) <= plain_depth && pc_py_is_unseen(&lost->py))
+        pc_coro_erase(lost);
+}
+
 int pc_greenlet_let_go(struct pc_thread *thread)
 {
     int others = 0;
@@ -156,6 +192,8 @@ void pc_greenlet_dealloc(PyObject *self)
         Py_CLEAR(own->main);
         Py_CLEAR(own->other);
         object->own = NULL;
+        if (own->lost)
+            erase(own->lost);
         pc_greenlet_mains -= own->kind == PC_GREENLET_MAIN;
         PyMem_Free(own);
     }

@@ -179,13 +179,14 @@ static int add(PyObject *names, const char *name, PyObject *value)
 
 uintptr_t pc_greenlet_init(uintptr_t parts)
 {
-    PyObject *begin, *carrier, *module, *names = NULL, *class = (PyObject *)&pc_greenlet_type;
-    if (!PyArg_ParseTuple((PyObject *)parts, "OOOO", &pc_greenlet_exit, &pc_greenlet_error, &begin,
-                          &carrier))
+    PyObject *begin, *carrier, *measure, *module, *names = NULL, *class = (PyObject *)&pc_greenlet_type;
+    if (!PyArg_ParseTuple((PyObject *)parts, "OOOOO", &pc_greenlet_exit, &pc_greenlet_error, &begin,
+                          &carrier, &measure))
         return 0;
     Py_INCREF(pc_greenlet_exit);
     Py_INCREF(pc_greenlet_error);
     pc_greenlet_current_init(begin, carrier);
+    pc_greenlet_drop_init(measure);
     if (pc_greenlet_switch_init() != 0 || PyType_Ready(&pc_greenlet_type) != 0 ||
         !(module = PyUnicode_FromString("greenlet._greenlet")))
         return 0;

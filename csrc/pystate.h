@@ -55,6 +55,10 @@ void pc_py_set_tracing(void *thread, int tracing);
 void *pc_py_frame(struct pc_py_state *state, void *thread);
 void *pc_py_context(const struct pc_py_state *state);
 
+/* Of one that never goes on, and whose stack has nothing on it but a chain of Python calls: has
+   nobody a hold of its frames, so that they may be overwritten? */
+int pc_py_is_unseen(const struct pc_py_state *state);
+
 /* Gives a suspended or fresh coroutine a context; takes over the reference. NULL: none. Returns
    the former one, which the caller must release. */
 void *pc_py_set_context(struct pc_py_state *state, void *context);

@@ -5,7 +5,10 @@
  */
 #include "pystate.h"
 
+#define Py_BUILD_CORE 1
 #include <Python.h>
+
+#include <internal/pycore_frame.h>
 
 #if PY_VERSION_HEX < 0x030b0000 || PY_VERSION_HEX >= 0x030c0000
 #error "pystate_311.c is for CPython 3.11"
@@ -155,6 +158,17 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     if (collects)
         PyGC_Enable();
     return frame;
+}
+
+int pc_py_is_unseen(const struct pc_py_state *opaque)
+{
+    const struct state *state = (const struct state *)opaque;
+    const _PyInterpreterFrame *frame = state->cframe->current_frame;
+    for (; frame && frame->owner == FRAME_OWNED_BY_THREAD && !frame->frame_obj;
+         frame = frame->previous)
+        if (frame->is_entry)
+            return !state->chunk->previous;
+    return 0;
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

@@ -5,7 +5,10 @@
  */
 #include "pystate.h"
 
+#define Py_BUILD_CORE 1
 #include <Python.h>
+
+#include <internal/pycore_frame.h>
 
 #if PY_VERSION_HEX < 0x030c0000 || PY_VERSION_HEX >= 0x030d0000
 #error "pystate_312.c is for CPython 3.12"
@@ -150,6 +153,15 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     PyFrameObject *frame = PyThreadState_GetFrame(tstate);
     tstate->cframe = running;
     return frame;
+}
+
+int pc_py_is_unseen(const struct pc_py_state *opaque)
+{
+    const struct state *state = (const struct state *)opaque;
+    const struct _PyInterpreterFrame *frame = state->cframe->current_frame;
+    while (frame && frame->owner == FRAME_OWNED_BY_THREAD && !frame->frame_obj)
+        frame = frame->previous;
+    return frame && frame->owner == FRAME_OWNED_BY_CSTACK && !state->chunk->previous;
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

@@ -9,6 +9,7 @@
 #define Py_BUILD_CORE 1
 #include <Python.h>
 
+#include <internal/pycore_interpframe_structs.h>
 #include <internal/pycore_pythonrun.h>
 #include <internal/pycore_tstate.h>
 
@@ -161,6 +162,15 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     PyFrameObject *frame = PyThreadState_GetFrame(tstate);
     tstate->current_frame = running;
     return frame;
+}
+
+int pc_py_is_unseen(const struct pc_py_state *opaque)
+{
+    const struct state *state = (const struct state *)opaque;
+    const struct _PyInterpreterFrame *frame = state->frame;
+    while (frame && frame->owner == FRAME_OWNED_BY_THREAD && !frame->frame_obj)
+        frame = frame->previous;
+    return frame && frame->owner == FRAME_OWNED_BY_INTERPRETER && !state->chunk->previous;
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

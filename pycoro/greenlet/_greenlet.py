@@ -11,7 +11,7 @@ from typing import Any
 from .. import _native
 from ..coroutine import begin_thread
 from ..errors import GreenletExit
-from ._carrier import carry
+from ._carrier import carry, measure
 from ._optional import (
     enable_optional_cleanup,
     get_clocks_used_doing_optional_cleanup,
@@ -52,7 +52,7 @@ class error(Exception):  # noqa: N801  # greenlet's name for it
 
 error.__module__ = "greenlet"
 
-_names = _native.greenlet_init((GreenletExit, error, begin_thread, carry))
+_names = _native.greenlet_init((GreenletExit, error, begin_thread, carry, measure))
 
 _C_API: Any = _names["_C_API"]
 get_total_main_greenlets: Any = _names["get_total_main_greenlets"]
