@@ -18,6 +18,9 @@ void pc_api_refuse_stack(enum pc_stack_error error);
 void pc_api_raise(PyObject *error);
 PyObject *pc_api_fetch(void);
 
+/* Parts from all coroutines of the thread, which is the calling one or has ended. */
+void pc_api_end_thread(struct pc_thread *thread);
+
 /* Something of the thread's wants to be looked after. 0, or -1 with an exception. */
 int pc_api_answer_call(struct pc_thread *thread);
 

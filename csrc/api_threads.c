@@ -54,8 +54,10 @@ uintptr_t pc_thread_begin(uintptr_t main)
     if (pc_object_check(object) != 0)
         return 0;
     /* An older one of this thread belonged to a thread state that is gone. */
-    if (pc_thread_here)
+    if (pc_thread_here) {
         pc_thread_here->owner = NULL;
+        pc_greenlet_end_lingering(pc_thread_here);
+    }
     struct pc_thread *thread = pc_thread_enter(pc_py_thread());
     if (!thread || pc_guard_install(name_of) != 0) {
         pc_api_refuse(PC_REFUSED_NO_MEMORY);
@@ -66,34 +68,34 @@ uintptr_t pc_thread_begin(uintptr_t main)
     return new_reference(NULL);
 }
 
-uintptr_t pc_thread_end(uintptr_t main)
+void pc_api_end_thread(struct pc_thread *thread)
 {
-    struct pc_coro *coro = pc_object_coro((PyObject *)main);
-    if (!coro || !coro->thread || coro != &coro->thread->main)
-        return new_reference(NULL);
-    struct pc_thread *thread = coro->thread;
-    if (thread == pc_api_here())
-        pc_greenlet_prepare_to_strand(thread);
     /* No code may run before the thread has been left: what is kept goes into a list first. */
+    struct pc_coro *main = &thread->main, *one = main;
+    void *others[] = {main->greenlet, thread->tracer, thread->leftover};
     PyObject *kept = PyList_New(0);
-    if (!kept)
-        return 0;
-    struct pc_coro *one = coro;
-    void *others[] = {coro->greenlet, thread->tracer, thread->leftover};
-    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    for (size_t i = 0; kept && i < sizeof others / sizeof *others; i++)
         if (others[i] && PyList_Append(kept, others[i]) == 0)
             Py_DECREF(others[i]);
     do {
         pc_greenlet_strand(one);
         pc_object_unbind(one);
-        if (one->kept && PyList_Append(kept, one->kept) == 0)
+        if (kept && one->kept && PyList_Append(kept, one->kept) == 0)
             Py_DECREF(one->kept); /* else it is lost: no memory */
         one->kept = NULL;
         one = one->next;
-    } while (one != coro);
+    } while (one != main);
     PyErr_Clear();
     pc_thread_leave(thread);
-    Py_DECREF(kept);
+    Py_XDECREF(kept);
+}
+
+uintptr_t pc_thread_end(uintptr_t main)
+{
+    struct pc_coro *coro = pc_object_coro((PyObject *)main);
+    struct pc_thread *thread = coro ? coro->thread : NULL;
+    if (thread && coro == &thread->main && !(thread == pc_api_here() && pc_greenlet_linger(thread)))
+        pc_api_end_thread(thread);
     return new_reference(NULL);
 }
 

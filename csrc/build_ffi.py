@@ -85,6 +85,7 @@ SOURCES = [
     "greenlet_module.c",
     "greenlet_run.c",
     "greenlet_switch.c",
+    "greenlet_thread.c",
     "coro.c",
     "stack.c",
     "guard.c",

@@ -51,7 +51,10 @@ struct pc_thread {
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */
     void *keywords, *tracer, *origin; /* greenlet_switch.c's: for who begins; of switches */
-    int tracing; /* likewise: with a switch between greenlets, pc_py_tracing() + 1 */
+    struct pc_thread *next_gone; /* greenlet_thread.c's, and the next two */
+    unsigned long long former_owner; /* it lingers: whose it was */
+    int gone; /* the system's thread has ended */
+    int tracing; /* greenlet_switch.c's, with a switch: pc_py_tracing() + 1 */
     struct pc_coro main;
 };
 

@@ -11,6 +11,13 @@ static struct pc_coro *coro_of(PyObject *greenlet)
     return pc_greenlet_own(greenlet)->coro;
 }
 
+/* That of a thread which has just ended is not. */
+static int is_alive(PyObject *greenlet)
+{
+    struct pc_coro *coro = coro_of(greenlet);
+    return coro && !coro->thread->gone;
+}
+
 static int is_main(PyObject *greenlet)
 {
     return pc_greenlet_own(greenlet)->kind == PC_GREENLET_MAIN;
@@ -200,7 +207,7 @@ static int set_context(PyObject *self, PyObject *context, void *closure)
 static PyObject *get_dead(PyObject *self, void *closure)
 {
     (void)closure;
-    return PyBool_FromLong(!coro_of(self) && pc_greenlet_started(self));
+    return PyBool_FromLong(!is_alive(self) && pc_greenlet_started(self));
 }
 
 /* PyPI's is how many bytes lie on the heap. Nothing is moved here: how many are in use, as far as
@@ -227,7 +234,7 @@ static int set_dict(PyObject *self, PyObject *dict, void *closure)
 
 static int truth(PyObject *self)
 {
-    return coro_of(self) != NULL;
+    return is_alive(self);
 }
 
 static PyObject *repr(PyObject *self)
@@ -238,7 +245,7 @@ static PyObject *repr(PyObject *self)
     int started = pc_greenlet_started(self), stranded = started && pc_greenlet_is_stranded(self);
     PyObject *main = started && !stranded ? pc_greenlet_main_of(self) : NULL;
     void *which = main ? coro_of(main)->thread : NULL;
-    if (started && !coro)
+    if (started && !is_alive(self))
         return PyUnicode_FromFormat("<%s object at %p (otid=%p) %sdead>", name, self, which,
                                     stranded ? "(thread exited) " : "");
     const char *state = !started ? "" : thread && coro == thread->current ? " current" : " suspended";

@@ -121,12 +121,6 @@ void pc_greenlet_part_from_carrier(struct pc_coro *coro);
 
 /* ---- greenlet_drop.c ---- */
 
-/* measure(class) says how much C stack a greenlet uses that is suspended in a Python function. */
-void pc_greenlet_drop_init(PyObject *measure);
-
-/* The thread is about to end. */
-void pc_greenlet_prepare_to_strand(struct pc_thread *thread);
-
 /* The class's tp_finalize and tp_dealloc. */
 void pc_greenlet_finalize(PyObject *greenlet);
 void pc_greenlet_dealloc(PyObject *greenlet);
@@ -134,6 +128,27 @@ void pc_greenlet_dealloc(PyObject *greenlet);
 /* Lets go of this thread's greenlets whose last reference went where they could not be unwound. Is
    there any other coroutine that wants to be looked after? */
 int pc_greenlet_let_go(struct pc_thread *thread);
+
+/* ---- greenlet_thread.c ---- */
+
+/* measure(class) says how much C stack a greenlet uses that is suspended in a Python function.
+   0, or -1 with an exception. */
+int pc_greenlet_thread_init(PyObject *measure);
+
+/* The calling thread is about to end. Has it greenlets left? Then its record lingers, and is ended
+   later, by pc_api_end_thread(). */
+int pc_greenlet_linger(struct pc_thread *thread);
+
+/* The calling thread's, if that lingers: makes it usable, until it is closed again. Else NULL. */
+struct pc_thread *pc_greenlet_reopen(void);
+void pc_greenlet_close(struct pc_thread *thread);
+
+/* The calling thread begins anew: ends its former record, if that lingers. */
+void pc_greenlet_end_lingering(struct pc_thread *thread);
+
+/* The object of a stranded one goes, so that nobody can ask for its frames any more: its stack is
+   used again, if that is safe. */
+void pc_greenlet_erase(struct pc_coro *lost);
 
 /* ---- greenlet_switch.c ---- */
 

@@ -126,7 +126,8 @@ PyObject *pc_greenlet_main_of(PyObject *greenlet)
 int pc_greenlet_is_stranded(PyObject *greenlet)
 {
     PyObject *main = pc_greenlet_main_of(greenlet);
-    return main && !pc_greenlet_own(main)->coro;
+    struct pc_coro *coro = main ? pc_greenlet_own(main)->coro : NULL;
+    return main && (!coro || coro->thread->gone);
 }
 
 void pc_greenlet_unbind(struct pc_coro *coro)

@@ -55,6 +55,22 @@ static void murder(struct pc_coro *coro)
         pc_coro_abandon(coro);
 }
 
+/* Unwinds it, or sees to it that its own thread does. */
+static void finalize_in(PyObject *self, struct pc_coro *coro, struct pc_thread *here)
+{
+    if (coro->state == PC_CORO_RUNNING || coro->thread != here) {
+        if (!coro->kept)
+            coro->kept = Py_NewRef(self); /* which brings it back to life */
+        coro->thread->calls = 1;
+        return;
+    }
+    unwind(self, here);
+    if (pc_greenlet_own(self)->coro && Py_REFCNT(self) == 1) {
+        complain(self);
+        Py_INCREF(self); /* for good */
+    }
+}
+
 void pc_greenlet_finalize(PyObject *self)
 {
     struct pc_greenlet_own *own = pc_greenlet_own(self);
@@ -65,54 +81,10 @@ void pc_greenlet_finalize(PyObject *self)
         murder(coro);
         return;
     }
-    struct pc_thread *here = pc_api_here();
-    if (coro->state == PC_CORO_RUNNING || coro->thread != here) {
-        if (!coro->kept)
-            coro->kept = Py_NewRef(self); /* which brings it back to life */
-        coro->thread->calls = 1;
-        return;
-    }
-    unwind(self, here);
-    if (own->coro && Py_REFCNT(self) == 1) {
-        complain(self);
-        Py_INCREF(self); /* for good */
-    }
-}
-
-/* ---- the threads' end ---- */
-
-/* Set once; 0: not known. */
-static PyObject *measure_hook;
-static size_t plain_depth;
-
-void pc_greenlet_drop_init(PyObject *measure)
-{
-    measure_hook = Py_NewRef(measure);
-}
-
-void pc_greenlet_prepare_to_strand(struct pc_thread *thread)
-{
-    struct pc_coro *coro = thread->main.next;
-    while (coro != &thread->main && !pc_greenlet_owns(coro))
-        coro = coro->next;
-    if (plain_depth || coro == &thread->main)
-        return;
-    PyObject *depth = PyObject_CallOneArg(measure_hook, (PyObject *)&pc_greenlet_type);
-    if (depth)
-        plain_depth = PyLong_AsSize_t(depth);
-    if (!depth || PyErr_Occurred()) {
-        plain_depth = 0;
-        PyErr_WriteUnraisable(measure_hook);
-    }
-    Py_XDECREF(depth);
-}
-
-/* Its object goes, so nobody can ask for frames any more. The stack is used again where all that
-   is known of what lies there is known: nothing, not the collector either, may point into it. */
-static void erase(struct pc_coro *lost)
-{
-    if (pc_coro_depth(lost) <= plain_depth && pc_py_is_unseen(&lost->py))
-        pc_coro_erase(lost);
+    struct pc_thread *here = pc_api_here(), *lingering = here ? NULL : pc_greenlet_reopen();
+    finalize_in(self, coro, here ? here : lingering);
+    if (lingering)
+        pc_greenlet_close(lingering);
 }
 
 int pc_greenlet_let_go(struct pc_thread *thread)
@@ -193,7 +165,7 @@ void pc_greenlet_dealloc(PyObject *self)
         Py_CLEAR(own->other);
         object->own = NULL;
         if (own->lost)
-            erase(own->lost);
+            pc_greenlet_erase(own->lost);
         pc_greenlet_mains -= own->kind == PC_GREENLET_MAIN;
         PyMem_Free(own);
     }

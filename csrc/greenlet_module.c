@@ -186,8 +186,7 @@ uintptr_t pc_greenlet_init(uintptr_t parts)
     Py_INCREF(pc_greenlet_exit);
     Py_INCREF(pc_greenlet_error);
     pc_greenlet_current_init(begin, carrier);
-    pc_greenlet_drop_init(measure);
-    if (pc_greenlet_switch_init() != 0 || PyType_Ready(&pc_greenlet_type) != 0 ||
+    if (pc_greenlet_switch_init() != 0 || pc_greenlet_thread_init(measure) != 0 || PyType_Ready(&pc_greenlet_type) != 0 ||
         !(module = PyUnicode_FromString("greenlet._greenlet")))
         return 0;
     if (!(names = PyDict_New()) ||

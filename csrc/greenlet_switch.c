@@ -124,7 +124,7 @@ int pc_greenlet_check_thread(PyObject *greenlet, struct pc_thread *thread)
         return 0;
     if (!theirs)
         PyErr_SetString(pc_greenlet_error, "cannot switch to a garbage collected greenlet");
-    else if (!pc_greenlet_own(theirs)->coro)
+    else if (pc_greenlet_is_stranded(theirs))
         PyErr_SetString(pc_greenlet_error,
                         "cannot switch to a different thread (which happens to have exited)");
     else
