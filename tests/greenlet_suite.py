@@ -2,8 +2,8 @@
 
 They come from the wheel of the version whose API pycoro.greenlet has, fetched from PyPI by pip, and
 are put where `import greenlet` finds them, so that the scripts they start run on pycoro as well.
-Nothing in them is changed. What is not run, and what must do better than there, is listed below with
-its reason; all else must pass. NAME is part of a test's name: only such are run.
+Nothing in them is changed. What is not run, and what must do better than there, is listed below
+with its reason; all else must pass. NAME is part of a test's name: only such are run.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ def main() -> int:
         package = folder / "greenlet"
         (package / "__init__.py").write_text(textwrap.dedent(STAND_IN))
         path = [str(folder), *needed, str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        code = "from tests.greenlet_suite import run; run()"
         verbose = ["-v"] if options.verbose else []
         return subprocess.run(
-            [sys.executable, "-c", "from tests.greenlet_suite import run; run()", *verbose]
-            + options.names,
+            [sys.executable, "-c", code, *verbose, *options.names],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
         ).returncode
@@ -139,7 +139,7 @@ def run() -> None:
     for test, reason in result.skipped:
         print(f"skipped by itself: {short_name(test)}: {reason.splitlines()[0][:100]}")
     bad = len(result.failures) + len(result.errors)
-    good = result.testsRun - bad - len(result.skipped)
+    good = suite.countTestCases() - bad - len(result.skipped)
     print(
         f"greenlet {VERSION}'s tests on pycoro.greenlet, Python {sys.version.split()[0]}: "
         f"{good} passed, {bad} failed, {len(result.skipped)} skipped by themselves, "
