@@ -165,7 +165,7 @@ void pc_greenlet_dealloc(PyObject *self)
         Py_CLEAR(own->other);
         object->own = NULL;
         if (own->lost)
-            pc_greenlet_erase(own->lost);
+            pc_greenlet_erase(own->lost); /* may run any code */
         pc_greenlet_mains -= own->kind == PC_GREENLET_MAIN;
         PyMem_Free(own);
     }

@@ -37,8 +37,10 @@ static void measure_plain_depth(void)
 void pc_greenlet_erase(struct pc_coro *lost)
 {
     /* Where all is known of what lies there: nothing, not the collector either, points into it. */
-    if (pc_coro_depth(lost) <= plain_depth && pc_py_is_unseen(&lost->py))
-        pc_coro_erase(lost);
+    if (pc_coro_depth(lost) > plain_depth || !pc_py_is_unseen(&lost->py))
+        return;
+    pc_py_drop_frames(&lost->py);
+    pc_coro_erase(lost);
 }
 
 /* ---- lingering ---- */

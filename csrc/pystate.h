@@ -56,8 +56,10 @@ void *pc_py_frame(struct pc_py_state *state, void *thread);
 void *pc_py_context(const struct pc_py_state *state);
 
 /* Of one that never goes on, and whose stack has nothing on it but a chain of Python calls: has
-   nobody a hold of its frames, so that they may be overwritten? */
+   nobody a hold of its frames? The second lets go of what they refer to, as far as that is known,
+   and may run Python code; then they may be overwritten. */
 int pc_py_is_unseen(const struct pc_py_state *state);
+void pc_py_drop_frames(struct pc_py_state *state);
 
 /* Gives a suspended or fresh coroutine a context; takes over the reference. NULL: none. Returns
    the former one, which the caller must release. */

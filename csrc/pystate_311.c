@@ -160,15 +160,29 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     return frame;
 }
 
+/* Nobody but the frame has a hold of its object. */
+static int is_unseen(const _PyInterpreterFrame *frame)
+{
+    return frame && frame->owner == FRAME_OWNED_BY_THREAD &&
+           (!frame->frame_obj || Py_REFCNT(frame->frame_obj) == 1);
+}
+
 int pc_py_is_unseen(const struct pc_py_state *opaque)
 {
     const struct state *state = (const struct state *)opaque;
     const _PyInterpreterFrame *frame = state->cframe->current_frame;
-    for (; frame && frame->owner == FRAME_OWNED_BY_THREAD && !frame->frame_obj;
-         frame = frame->previous)
-        if (frame->is_entry)
-            return !state->chunk->previous;
-    return 0;
+    while (is_unseen(frame) && !frame->is_entry)
+        frame = frame->previous;
+    return is_unseen(frame) && !state->chunk->previous;
+}
+
+void pc_py_drop_frames(struct pc_py_state *opaque)
+{
+    /* Their variables stay: where the innermost frame's stack ends, the interpreter keeps in C. */
+    struct state *state = (struct state *)opaque;
+    _PyInterpreterFrame *frame = state->cframe->current_frame;
+    for (; frame; frame = frame->is_entry ? NULL : frame->previous)
+        Py_CLEAR(frame->frame_obj);
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

@@ -155,13 +155,29 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     return frame;
 }
 
+/* Nobody but the frame has a hold of its object. */
+static int is_unseen(const struct _PyInterpreterFrame *frame)
+{
+    return frame && frame->owner == FRAME_OWNED_BY_THREAD &&
+           (!frame->frame_obj || Py_REFCNT(frame->frame_obj) == 1);
+}
+
 int pc_py_is_unseen(const struct pc_py_state *opaque)
 {
     const struct state *state = (const struct state *)opaque;
     const struct _PyInterpreterFrame *frame = state->cframe->current_frame;
-    while (frame && frame->owner == FRAME_OWNED_BY_THREAD && !frame->frame_obj)
+    while (is_unseen(frame))
         frame = frame->previous;
     return frame && frame->owner == FRAME_OWNED_BY_CSTACK && !state->chunk->previous;
+}
+
+void pc_py_drop_frames(struct pc_py_state *opaque)
+{
+    /* Their variables stay: where the innermost frame's stack ends, the interpreter keeps in C. */
+    struct state *state = (struct state *)opaque;
+    struct _PyInterpreterFrame *frame = state->cframe->current_frame;
+    for (; frame->owner == FRAME_OWNED_BY_THREAD; frame = frame->previous)
+        Py_CLEAR(frame->frame_obj);
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

@@ -10,6 +10,7 @@
 
 #include <internal/pycore_interpframe_structs.h>
 #include <internal/pycore_pythonrun.h>
+#include <internal/pycore_stackref.h>
 #include <internal/pycore_tstate.h>
 
 #if PY_VERSION_HEX < 0x030f0000 || PY_VERSION_HEX >= 0x03100000
@@ -164,13 +165,36 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     return frame;
 }
 
+/* Nobody but the frame has a hold of its object. */
+static int is_unseen(const struct _PyInterpreterFrame *frame)
+{
+    return frame && frame->owner == FRAME_OWNED_BY_THREAD &&
+           (!frame->frame_obj || Py_REFCNT(frame->frame_obj) == 1);
+}
+
 int pc_py_is_unseen(const struct pc_py_state *opaque)
 {
     const struct state *state = (const struct state *)opaque;
     const struct _PyInterpreterFrame *frame = state->frame;
-    while (frame && frame->owner == FRAME_OWNED_BY_THREAD && !frame->frame_obj)
+    while (is_unseen(frame))
         frame = frame->previous;
     return frame && frame->owner == FRAME_OWNED_BY_INTERPRETER && !state->chunk->previous;
+}
+
+void pc_py_drop_frames(struct pc_py_state *opaque)
+{
+    struct state *state = (struct state *)opaque;
+    struct _PyInterpreterFrame *frame = state->frame;
+    for (; frame->owner == FRAME_OWNED_BY_THREAD; frame = frame->previous) {
+        Py_CLEAR(frame->frame_obj);
+        Py_CLEAR(frame->f_locals);
+        while (frame->stackpointer > frame->localsplus) {
+            frame->stackpointer--;
+            PyStackRef_XCLOSE(*frame->stackpointer);
+        }
+        PyStackRef_CLEAR(frame->f_funcobj);
+        PyStackRef_CLEAR(frame->f_executable);
+    }
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

@@ -44,6 +44,8 @@ MUST_NOT_LEAK = {
     "TestLeaks.test_issue251_issue252_need_to_collect_in_background",
     "TestLeaks.test_issue251_issue252_need_to_collect_in_background_cleanup_disabled",
 }
+if sys.version_info >= (3, 14):
+    MUST_NOT_LEAK.add("TestGreenlet.test_throw_to_dead_thread_doesnt_crash")
 
 # Found first by `import greenlet`, here and in the scripts that the tests start.
 STAND_IN = """
