@@ -1,6 +1,6 @@
-/* Switching, for Python: parcels, and the life of a coroutine from start to end. See api.h; threads
-   are in api_threads.c. A result goes to a living parent at once. What else is policy (whom to go
-   on with, which exception) is asked of Python by way of the hooks. */
+/* Switching, for Python: parcels, and what a coroutine does from its first switch to its end. See
+   api.h; api_start.c gives one its stack. A result goes to a living parent at once. What else is
+   policy (whom to go on with, which exception) is asked of Python by way of the hooks. */
 #include <Python.h>
 
 #include "api.h"
@@ -9,7 +9,6 @@
 
 /* Set once at import; the GIL guards them. */
 static PyObject *finish_hook, *refuse_hook, *called_hook, *empty_tuple;
-static size_t default_stack_size;
 
 int pc_api_init(PyObject *finish, PyObject *refuse, PyObject *called)
 {
@@ -18,7 +17,6 @@ int pc_api_init(PyObject *finish, PyObject *refuse, PyObject *called)
     finish_hook = Py_NewRef(finish);
     refuse_hook = Py_NewRef(refuse);
     called_hook = Py_NewRef(called);
-    default_stack_size = PC_PY_STACK_SIZE;
     return 0;
 }
 
@@ -35,16 +33,6 @@ struct pc_thread *pc_api_here(void)
 {
     struct pc_thread *thread = pc_thread_here;
     return thread && thread->owner == pc_py_thread() ? thread : NULL;
-}
-
-intptr_t pc_stack_size_default(void)
-{
-    return (intptr_t)default_stack_size;
-}
-
-void pc_stack_set_default(intptr_t size)
-{
-    default_stack_size = (size_t)size;
 }
 
 void pc_api_raise(PyObject *error)
@@ -71,104 +59,16 @@ PyObject *pc_api_fetch(void)
     return value;
 }
 
-/* ---- start ---- */
-
-void pc_api_refuse_stack(enum pc_stack_error error)
-{
-    pc_api_refuse(error == PC_STACK_NO_MAPPINGS ? PC_REFUSED_NO_MAPPINGS
-                  : error == PC_STACK_BAD_SIZE  ? PC_REFUSED_SIZE
-                                                : PC_REFUSED_NO_MEMORY);
-}
+/* ---- delivery ---- */
 
 static struct pc_coro *body(struct pc_coro *me);
 
-/* The name of what it runs, where it has none of its own: a new reference. */
-static PyObject *find_name(PyObject *object, PyObject *run)
+static PyObject *receive_rest(struct pc_thread *thread, PyObject *value)
 {
-    PyObject *name = pc_object_get(object, PC_NAME);
-    if (name != Py_None)
-        return Py_NewRef(name);
-    name = PyObject_GetAttrString(run, "__qualname__");
-    if (!name && PyErr_ExceptionMatches(PyExc_AttributeError)) {
-        PyErr_Clear(); /* functools.partial, an object with __call__ */
-        name = PyObject_GetAttrString((PyObject *)Py_TYPE(run), "__qualname__");
-    }
-    return name;
-}
-
-/* Gives it a stack. NULL with an exception, and nothing changed. */
-static struct pc_coro *prepare(PyObject *object)
-{
-    struct pc_thread *thread = pc_api_here();
-    PyObject *run = pc_object_get(object, PC_RUN), *label;
-    if (run == Py_None) {
-        pc_api_refuse(PC_REFUSED_DEAD);
-        return NULL;
-    }
-    if (!thread || pc_object_get(object, PC_THREAD) !=
-                       pc_object_get(thread->main.object, PC_THREAD)) {
-        pc_api_refuse(PC_REFUSED_OTHER_THREAD);
-        return NULL;
-    }
-    size_t size = default_stack_size;
-    PyObject *bytes = pc_object_get(object, PC_STACK_BYTES);
-    if (bytes != Py_None && (size = PyLong_AsSize_t(bytes)) == (size_t)-1 && PyErr_Occurred())
-        return NULL;
-    Py_INCREF(run);
-    if (!(label = find_name(object, run)))
-        goto no_name;
-    /* Asking for the name may have run code, and that may have started it. */
-    struct pc_coro *coro = pc_object_coro(object);
-    if (coro || pc_object_get(object, PC_RUN) != run) {
-        Py_DECREF(label);
-        Py_DECREF(run);
-        if (!coro)
-            pc_api_refuse(PC_REFUSED_DEAD);
-        return coro;
-    }
-    enum pc_stack_error error;
-    if (!(coro = pc_coro_create(thread, size, body, &error))) {
-        pc_api_refuse_stack(error);
-        goto no_stack;
-    }
-    pc_object_bind(object, coro);
-    coro->run = run;
-    coro->label = label;
-    PyObject *context = pc_object_get(object, PC_CONTEXT);
-    if (context != Py_None)
-        pc_py_set_context(&coro->py, Py_NewRef(context));
-    /* The coroutine has references to all of these: no setting runs code. */
-    pc_object_set(object, PC_NAME, Py_NewRef(label));
-    pc_object_set(object, PC_CONTEXT, Py_NewRef(Py_None));
-    pc_object_set(object, PC_RUN, Py_NewRef(Py_None));
-    return coro;
-
-no_stack:
-    Py_DECREF(label);
-no_name:
-    Py_DECREF(run);
-    return NULL;
-}
-
-uintptr_t pc_prepare(uintptr_t object)
-{
-    PyObject *coroutine = (PyObject *)object;
-    if (pc_object_check(coroutine) != 0 ||
-        (!pc_object_coro(coroutine) && !prepare(coroutine)))
-        return 0;
-    return (uintptr_t)Py_NewRef(Py_None);
-}
-
-/* ---- delivery ---- */
-
-enum delivery { VALUE, VALUES, THROW };
-
-static PyObject *receive(struct pc_thread *thread)
-{
-    PyObject *value = thread->carried, *leftover = thread->leftover;
+    PyObject *leftover = thread->leftover;
     int throwing = thread->carried_throw;
-    thread->carried = thread->leftover = NULL;
-    thread->tracing = 0; /* of a greenlet, and not ours */
+    thread->leftover = NULL;
+    thread->tracing = 0; /* a greenlet's, and this is none */
     Py_XDECREF(leftover); /* may run any code, and other switches */
     if (!throwing)
         return value;
@@ -176,12 +76,36 @@ static PyObject *receive(struct pc_thread *thread)
     return NULL;
 }
 
+static inline PyObject *receive(struct pc_thread *thread)
+{
+    PyObject *value = thread->carried;
+    thread->carried = NULL;
+    return thread->leftover || thread->carried_throw ? receive_rest(thread, value) : value;
+}
+
+/* Goes on in `to`, where `carried`, which is taken over, arrives: gives what comes back. */
+static inline uintptr_t hand_over(struct pc_coro *to, PyObject *carried, int throwing)
+{
+    struct pc_thread *thread = to->thread;
+    thread->carried = carried;
+    thread->carried_throw = throwing;
+    pc_coro_switch(thread, to);
+    return (uintptr_t)receive(thread);
+}
+
+/* What is to be delivered: `value`, NULL for none, and `more`, a tuple of further ones; or an
+   exception. All are borrowed. */
+struct parcel {
+    PyObject *object, *value, *more;
+    int throwing;
+};
+
 /* The coroutine to go on in, given a stack if need be; NULL with an exception. */
 static struct pc_coro *open_up(PyObject *object)
 {
     struct pc_coro *coro = pc_object_coro(object);
     if (!coro)
-        return prepare(object);
+        return pc_api_start(object, body);
     if (coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread()))
         return coro;
     pc_api_refuse(coro->thread && coro->state != PC_CORO_DEAD ? PC_REFUSED_OTHER_THREAD
@@ -189,16 +113,30 @@ static struct pc_coro *open_up(PyObject *object)
     return NULL;
 }
 
-/* What is to arrive in one that begins or goes on, a new reference; `value` NULL: none. */
-static PyObject *wrap(int begins, PyObject *value, enum delivery how)
+uintptr_t pc_prepare(uintptr_t object)
 {
-    if (!value)
-        value = empty_tuple;
-    else if (how == VALUE && begins)
-        return PyTuple_Pack(1, value);
-    else if (how == VALUES && !begins && PyTuple_GET_SIZE(value) == 1)
-        value = PyTuple_GET_ITEM(value, 0);
-    return Py_NewRef(value);
+    PyObject *coroutine = (PyObject *)object;
+    if (pc_object_check(coroutine) != 0 ||
+        (!pc_object_coro(coroutine) && !pc_api_start(coroutine, body)))
+        return 0;
+    return (uintptr_t)Py_NewRef(Py_None);
+}
+
+/* What is to arrive in one that begins or goes on: a new reference. */
+static PyObject *wrap(int begins, const struct parcel *parcel)
+{
+    if (!parcel->value)
+        return Py_NewRef(empty_tuple);
+    Py_ssize_t more = PyTuple_GET_SIZE(parcel->more);
+    if (parcel->throwing || (!begins && !more))
+        return Py_NewRef(parcel->value);
+    PyObject *all = PyTuple_New(1 + more);
+    if (!all)
+        return NULL;
+    PyTuple_SET_ITEM(all, 0, Py_NewRef(parcel->value));
+    for (Py_ssize_t i = 0; i < more; i++)
+        PyTuple_SET_ITEM(all, 1 + i, Py_NewRef(PyTuple_GET_ITEM(parcel->more, i)));
+    return all;
 }
 
 static int begins(const struct pc_coro *coro)
@@ -207,22 +145,38 @@ static int begins(const struct pc_coro *coro)
 }
 
 /* Whom to go on with, and what is to arrive there. NULL with an exception. */
-static struct pc_coro *address(PyObject *object, PyObject *value, enum delivery how,
-                               PyObject **carried)
+static struct pc_coro *address(const struct parcel *parcel, PyObject **carried)
 {
     /* Wrapping may run the collector, on 3.11, and that may start or end the coroutine; opening
        up may run code only where it gives a stack. So wrap first, and look again. */
     for (;;) {
-        int expected = begins(pc_object_coro(object));
-        if (!(*carried = wrap(expected, value, how)))
+        int expected = begins(pc_object_coro(parcel->object));
+        if (!(*carried = wrap(expected, parcel)))
             return NULL;
-        struct pc_coro *to = open_up(object);
+        struct pc_coro *to = open_up(parcel->object);
         if (to && begins(to) == expected)
             return to;
         Py_CLEAR(*carried);
         if (!to)
             return NULL;
     }
+}
+
+/* Asks Python who goes on after `object` (NULL: it is gone), and with what: in *parcel, borrowed
+   from the new reference that this gives. NULL with an exception. */
+static PyObject *ask(PyObject *object, PyObject *value, int failed, struct parcel *parcel)
+{
+    PyObject *arguments[] = {Py_NewRef(object ? object : Py_None), value,
+                             failed ? Py_True : Py_False};
+    PyObject *answer = PyObject_Vectorcall(finish_hook, arguments, 3, NULL);
+    Py_DECREF(arguments[0]);
+    *parcel = (struct parcel){.more = empty_tuple};
+    if (answer && PyArg_ParseTuple(answer, "OOp", &parcel->object, &parcel->value,
+                                   &parcel->throwing) &&
+        pc_object_check(parcel->object) == 0)
+        return answer;
+    Py_XDECREF(answer);
+    return NULL;
 }
 
 int pc_api_answer_call(struct pc_thread *thread)
@@ -237,45 +191,66 @@ int pc_api_answer_call(struct pc_thread *thread)
     return 0;
 }
 
-static uintptr_t deliver(PyObject *parcel, enum delivery how)
+static uintptr_t deliver(PyObject *object, PyObject *value, PyObject *more, int throwing)
 {
-    PyObject *object = parcel, *value = NULL;
-    if (PyTuple_CheckExact(parcel) && PyTuple_GET_SIZE(parcel) == 2) {
-        object = PyTuple_GET_ITEM(parcel, 0);
-        value = PyTuple_GET_ITEM(parcel, 1);
-    }
     if (pc_object_check(object) != 0)
         return 0;
-    if (how != VALUE && (!value || (how == VALUES && !PyTuple_CheckExact(value)))) {
-        PyErr_SetString(PyExc_TypeError, "pycoro: (coroutine, values) is needed");
+    if (pc_thread_here && pc_thread_here->calls && pc_api_here() &&
+        pc_api_answer_call(pc_thread_here))
         return 0;
+    struct parcel parcel = {object, value, more, throwing}, other;
+    PyObject *answer = NULL, *carried;
+    if (!throwing && pc_object_has_ended(object)) {
+        if (!(answer = ask(object, Py_None, 0, &other)))
+            return 0;
+        parcel.object = other.object;
     }
-    if (pc_thread_here && pc_thread_here->calls && pc_api_here() && pc_api_answer_call(pc_thread_here))
-        return 0;
-    PyObject *carried;
-    struct pc_coro *to = address(object, value, how, &carried);
-    if (!to)
-        return 0;
-    struct pc_thread *thread = to->thread;
-    thread->carried = carried;
-    thread->carried_throw = how == THROW;
-    pc_coro_switch(thread, to);
-    return (uintptr_t)receive(thread);
+    struct pc_coro *to = address(&parcel, &carried);
+    uintptr_t result = to ? hand_over(to, carried, throwing) : 0;
+    Py_XDECREF(answer);
+    return result;
+}
+
+/* The coroutine of the object, where all there is to do is to go on in it; else NULL. */
+static inline struct pc_coro *at_hand(PyObject *object)
+{
+    struct pc_thread *here = pc_thread_here;
+    if (!here || here->calls || !pc_object_is_coroutine(object))
+        return NULL;
+    struct pc_coro *coro = pc_object_coro(object);
+    if (!coro || coro->run || coro->thread != here || coro->state != PC_CORO_SUSPENDED ||
+        here->owner != pc_py_thread())
+        return NULL;
+    return coro;
 }
 
 uintptr_t pc_switch(uintptr_t parcel)
 {
-    return deliver((PyObject *)parcel, VALUE);
-}
-
-uintptr_t pc_switch_values(uintptr_t parcel)
-{
-    return deliver((PyObject *)parcel, VALUES);
+    PyObject *object = (PyObject *)parcel, *value = NULL, *more = empty_tuple;
+    if (PyTuple_CheckExact(object)) {
+        PyObject *tuple = object;
+        if (PyTuple_GET_SIZE(tuple) != 3 || !PyTuple_CheckExact(PyTuple_GET_ITEM(tuple, 2))) {
+            PyErr_SetString(PyExc_TypeError, "pycoro: (coroutine, value, more) is needed");
+            return 0;
+        }
+        object = PyTuple_GET_ITEM(tuple, 0);
+        value = PyTuple_GET_ITEM(tuple, 1);
+        more = PyTuple_GET_ITEM(tuple, 2);
+    }
+    struct pc_coro *to = at_hand(object);
+    if (to && more == empty_tuple) /* there is but one empty tuple */
+        return hand_over(to, Py_NewRef(value ? value : empty_tuple), 0);
+    return deliver(object, value, more, 0);
 }
 
 uintptr_t pc_throw(uintptr_t parcel)
 {
-    return deliver((PyObject *)parcel, THROW);
+    PyObject *pair = (PyObject *)parcel;
+    if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2) {
+        PyErr_SetString(PyExc_TypeError, "pycoro: (coroutine, exception) is needed");
+        return 0;
+    }
+    return deliver(PyTuple_GET_ITEM(pair, 0), PyTuple_GET_ITEM(pair, 1), empty_tuple, 1);
 }
 
 /* ---- the end ---- */
@@ -284,17 +259,13 @@ uintptr_t pc_throw(uintptr_t parcel)
    NULL: nobody yet, for there was an exception, which is the value now. */
 static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *failed)
 {
+    struct parcel parcel;
     struct pc_coro *heir = NULL;
-    PyObject *object = Py_NewRef(me->object ? (PyObject *)me->object : Py_None);
-    PyObject *arguments[] = {object, *value, *failed ? Py_True : Py_False};
-    PyObject *answer = PyObject_Vectorcall(finish_hook, arguments, 3, NULL);
-    PyObject *target, *result, *carried;
-    Py_DECREF(object);
+    PyObject *answer = ask(me->object, *value, *failed, &parcel), *carried;
     Py_DECREF(*value);
-    if (answer && PyArg_ParseTuple(answer, "OOp", &target, &result, failed) &&
-        pc_object_check(target) == 0 &&
-        (heir = address(target, result, *failed ? THROW : VALUE, &carried)))
+    if (answer && (heir = address(&parcel, &carried)))
         *value = carried;
+    *failed = parcel.throwing;
     Py_XDECREF(answer);
     if (!heir) { /* a signal's exception, say: it is as good as the coroutine's own */
         *value = pc_api_fetch();

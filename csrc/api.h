@@ -17,7 +17,8 @@ uintptr_t pc_base(void);
    reads _parent, _name, _stack_size and _thread, and takes what is in _entry and _context at the
    start. The hooks, which are called with what is in parentheses:
    finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
-   simply goes to its living parent: gives (object, value, failed), who goes on and with what;
+   simply goes to its living parent: gives (object, value, failed), who goes on and with what. Also
+   when one that ended before is switched to, with None: who is in its place;
    refuse(code) raises the exception for a PC_REFUSED_ code;
    called() in a thread some of whose coroutines want to be looked after: they are given by
    pc_thread_kept() and pc_thread_orphan();
@@ -49,19 +50,24 @@ uintptr_t pc_thread_orphan(void);
 /* A list of all suspended coroutines of the calling thread, main included where it is one. */
 uintptr_t pc_thread_suspended(void);
 
+/* From any thread, about the one whose main coroutine this is: the object of the coroutine that runs
+   there, and a list of all that live there, that one first. None, and an empty list, where the
+   thread has ended. */
+uintptr_t pc_thread_running(uintptr_t main);
+uintptr_t pc_thread_living(uintptr_t main);
+
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
    gives the same to the constructor of `object`, whose _handle it sets to None; RuntimeError
    where that has a living coroutine. */
 uintptr_t pc_current(void);
 uintptr_t pc_enlist(uintptr_t object);
 
-/* Delivers a parcel and goes on in its coroutine, which is started if need be. pc_switch(): the
-   parcel is (object, value), or a mere object, with which () arrives. pc_switch_values(): (object,
-   tuple), where one that is started gets all of them as arguments, another the tuple or what is
-   alone in it. pc_throw(): (object, exception instance), which is raised there. Gives what is
-   delivered when somebody switches back. One argument, for cffi makes several slow. */
+/* Goes on in a coroutine, which is started if need be; in place of one that has ended, in who
+   finish() says. pc_switch(): the parcel is (object, value, tuple of further values), or a mere
+   object for none; one that is started gets the values as arguments, another what is alone, or a
+   tuple. pc_throw(): (object, exception instance), which is raised there. Gives what is delivered
+   when somebody switches back. One argument, for cffi makes several slow. */
 uintptr_t pc_switch(uintptr_t parcel);
-uintptr_t pc_switch_values(uintptr_t parcel);
 uintptr_t pc_throw(uintptr_t parcel);
 
 /* Gives one that has not started a stack, so that it can be started without fail: None. */
@@ -86,10 +92,15 @@ uintptr_t pc_copy_context(void);
 
 /* The module greenlet (PyPI), once, at import of pycoro/greenlet: gives a dict of what is in C of
    it. `parts` is a tuple: the classes GreenletExit and error; begin(), which makes a thread fit for
-   coroutines; carrier(greenlet, notes), which gives a Coroutine to stand for a greenlet that runs,
-   with what the last one had in _notes, or None; measure(class), bytes of C stack under a greenlet
-   that a Python function has suspended. */
+   coroutines; carrier(notes), which gives a Coroutine to stand for a greenlet that runs, with what
+   its last one had in _notes, or None; measure(class), bytes of C stack under a greenlet that a
+   Python function has suspended. */
 uintptr_t pc_greenlet_init(uintptr_t parts);
+
+/* The base class of local, whose __dict__ is another one for each coroutine. begin(object) is called
+   when a coroutine uses one for the first time, and gives the dict, which it has put into the
+   object's _local__views under the coroutine's id(). */
+uintptr_t pc_local_base(uintptr_t begin);
 
 /* Bytes. The smallest and largest stack; that of coroutines which say nothing, and setting it. */
 intptr_t pc_stack_least(void);

@@ -1,4 +1,4 @@
-/* What api.c shares with api_threads.c and greenlet*.c. */
+/* What the api*.c and greenlet*.c share. */
 #ifndef PC_API_INTERNAL_H
 #define PC_API_INTERNAL_H
 
@@ -8,6 +8,10 @@
 
 /* Part of pc_init(). 0, or -1 with an exception. */
 int pc_api_init(PyObject *finish, PyObject *refuse, PyObject *called);
+
+/* Gives the object, which has not started, a coroutine with a stack that will run `body`; the body
+   finds what to run in `run`. NULL with an exception, and nothing changed. */
+struct pc_coro *pc_api_start(PyObject *object, pc_body *body);
 
 /* Raises the exception for a PC_REFUSED_ code; for a stack that cannot be had. */
 void pc_api_refuse(int code);

@@ -115,7 +115,7 @@ uintptr_t pc_abandon(uintptr_t object)
 
 static int is_remaining(const struct pc_coro *coro)
 {
-    return coro->object != NULL && !pc_greenlet_owns(coro); /* those are not unwound at the end */
+    return pc_object_of(coro) && !pc_greenlet_owns(coro); /* those are not unwound at the end */
 }
 
 static int is_kept(const struct pc_coro *coro)
@@ -187,7 +187,7 @@ uintptr_t pc_thread_suspended(void)
     /* A list that grows runs no code, so the ring stays as it is. */
     struct pc_coro *coro = &thread->main;
     do {
-        if (coro->state == PC_CORO_SUSPENDED && coro->object &&
+        if (coro->state == PC_CORO_SUSPENDED && pc_object_of(coro) &&
             PyList_Append(list, coro->object) != 0) {
             Py_DECREF(list);
             return 0;
@@ -205,9 +205,10 @@ uintptr_t pc_current(void)
     if (!thread)
         return new_reference(NULL);
     struct pc_coro *coro = thread->current;
-    if (!coro->object && pc_greenlet_owns(coro))
+    if (!pc_object_of(coro) && pc_greenlet_owns(coro))
         return (uintptr_t)pc_greenlet_carrier(coro);
-    if (!coro->object) { /* its object has died under it: a subclass's __del__ did not tell us */
+    if (!pc_object_of(coro)) { /* it has died under it: a subclass's __del__ did not tell us */
+        pc_object_unbind(coro);
         PyObject *shell = bind_shell(coro);
         if (!shell)
             return 0;

@@ -76,6 +76,7 @@ def declarations() -> str:
 
 SOURCES = [
     "api.c",
+    "api_start.c",
     "api_threads.c",
     "inspect.c",
     "object.c",
@@ -86,8 +87,10 @@ SOURCES = [
     "greenlet_run.c",
     "greenlet_switch.c",
     "greenlet_thread.c",
+    "local.c",
     "coro.c",
     "stack.c",
+    "pages.c",
     "guard.c",
     "context_ucontext.c",
 ]

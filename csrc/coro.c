@@ -40,7 +40,7 @@ void pc_thread_leave(struct pc_thread *thread)
     free(thread);
 }
 
-static void put_dead_away(struct pc_thread *thread)
+void pc_coro_put_dead_away(struct pc_thread *thread)
 {
     struct pc_stack *stack = thread->dead->stack;
     thread->dead = NULL;
@@ -61,7 +61,7 @@ static void live(void *argument)
     for (;;) {
         struct pc_thread *thread = me->thread;
         if (thread->dead)
-            put_dead_away(thread);
+            pc_coro_put_dead_away(thread);
         struct pc_coro *heir = me->body(me);
         me->state = PC_CORO_DEAD;
         leave_ring(me);
@@ -99,7 +99,7 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
     coro->thread = thread;
     coro->stack = stack;
     coro->body = body;
-    coro->debt = coro->tripped = 0;
+    coro->debt = coro->tripped = coro->borrowed = 0;
     coro->object = coro->kept = coro->run = coro->label = coro->greenlet = NULL;
     coro->previous = thread->main.previous;
     coro->next = &thread->main;
@@ -109,30 +109,13 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
 
 /* A runaway recursion is over once the stack pointer is back above the reserve: the next one
    shall find the reserve shut, and the recursion counter as it was. */
-static void settle(struct pc_coro *coro, void *owner)
-{
-    if (pc_stack_shut(coro->stack, __builtin_frame_address(0)) != 0)
-        return;
-    pc_py_forgive(owner, coro->debt);
-    coro->debt = coro->tripped = 0;
-}
-
-void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
+void pc_coro_settle(struct pc_thread *thread)
 {
     struct pc_coro *from = thread->current;
-    if (to == from)
+    if (pc_stack_shut(from->stack, __builtin_frame_address(0)) != 0)
         return;
-    void *owner = thread->owner;
-    if (from->tripped)
-        settle(from, owner);
-    pc_py_save(&from->py, owner);
-    pc_py_restore(&to->py, owner);
-    from->state = PC_CORO_SUSPENDED;
-    to->state = PC_CORO_RUNNING;
-    thread->current = to;
-    pc_context_swap(&from->context, &to->context);
-    if (thread->dead)
-        put_dead_away(thread);
+    pc_py_forgive(thread->owner, from->debt);
+    from->debt = from->tripped = 0;
 }
 
 void pc_coro_abandon(struct pc_coro *coro)

@@ -36,6 +36,7 @@ struct pc_coro {
     pc_body *body;
     void *object, *kept, *run, *label; /* the owner's: see object.h, api.c */
     void *greenlet; /* likewise: see greenlet.h */
+    int borrowed;   /* of pc_py_tracing(): what others have to do with; see greenlet_switch.c */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
     int tripped; /* it ran into the reserve; see guard.h */
     int debt;    /* what pc_py_exhaust() took from its recursion counter then */
@@ -54,7 +55,7 @@ struct pc_thread {
     struct pc_thread *next_gone; /* greenlet_thread.c's, and the next two */
     unsigned long long former_owner; /* it lingers: whose it was */
     int gone; /* the system's thread has ended */
-    int tracing; /* greenlet_switch.c's, with a switch: pc_py_tracing() + 1 */
+    int tracing; /* greenlet_switch.c's, with a switch: in how many trace functions */
     struct pc_coro main;
 };
 
@@ -79,8 +80,27 @@ static inline int pc_coro_is_open(const struct pc_coro *coro, const void *owner)
            (coro->state == PC_CORO_SUSPENDED || coro->state == PC_CORO_RUNNING);
 }
 
+/* The rare parts of a switch: the running one ran into its reserve; one has ended. */
+void pc_coro_settle(struct pc_thread *thread);
+void pc_coro_put_dead_away(struct pc_thread *thread);
+
 /* Goes on in `to`, which is open to this thread; returns when somebody switches back. */
-void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to);
+static inline void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
+{
+    struct pc_coro *from = thread->current;
+    if (to == from)
+        return;
+    if (from->tripped)
+        pc_coro_settle(thread);
+    pc_py_save(&from->py, thread->owner);
+    pc_py_restore(&to->py, thread->owner);
+    from->state = PC_CORO_SUSPENDED;
+    to->state = PC_CORO_RUNNING;
+    thread->current = to;
+    pc_context_swap(&from->context, &to->context);
+    if (thread->dead)
+        pc_coro_put_dead_away(thread);
+}
 
 /* The suspended coroutine will not go on: forgets it. Its stack is lost to the pool, for frames
    may still be read there. The second: nor that, its stack is to be used again. */

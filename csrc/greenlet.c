@@ -326,8 +326,10 @@ static int clear(PyObject *self)
     Py_CLEAR(own->parent);
     Py_CLEAR(own->run);
     Py_CLEAR(own->context);
-    if (own->kind == PC_GREENLET) /* of a face it says that it has started */
+    if (own->kind == PC_GREENLET) { /* a face needs these to its end */
         Py_CLEAR(own->main);
+        Py_CLEAR(own->other);
+    }
     return 0;
 }
 

@@ -10,9 +10,10 @@
  * either having a reference to the other. Where the two meet, a coroutine has a second object, a
  * face, made when somebody asks for the current one: a FACE for greenlet's getcurrent() in a
  * Coroutine; for pycoro's current() in a greenlet a Coroutine that pycoro/greenlet makes, its
- * carrier. A face has a reference to the owner, so whoever holds one keeps the other alive; it is
+ * carrier. A FACE has a reference to the owner, so whoever holds one keeps the other alive; it is
  * made anew when it has been dropped, with the attributes that it had. The MAIN one of a thread
- * lasts as long as that.
+ * lasts as long as that. A carrier lasts as long as its greenlet, which has a reference to it; where
+ * the greenlet would die while others have one to the carrier, they change roles.
  */
 #ifndef PC_GREENLET_H
 #define PC_GREENLET_H
@@ -32,7 +33,7 @@ struct pc_greenlet_own {
     PyObject *run;     /* what the constructor was given; once started, what runs */
     PyObject *context; /* while it is not alive */
     PyObject *main;    /* of the thread that it has started in; NULL before, and for a main one */
-    PyObject *other;   /* a FACE's owner; what a greenlet's carrier leaves behind */
+    PyObject *other;   /* a FACE's owner; a greenlet's carrier, or what it has left behind */
     enum pc_greenlet_kind kind;
 };
 
@@ -80,8 +81,8 @@ int pc_greenlet_set_parent(PyObject *greenlet, PyObject *parent);
 
 /* ---- greenlet_current.c ---- */
 
-/* begin() makes the calling thread fit for coroutines; carrier(greenlet, what it left behind)
-   gives a Coroutine to stand for one that runs. */
+/* begin() makes the calling thread fit for coroutines; carrier(what one has left behind) gives a
+   Coroutine to stand for a greenlet that runs. */
 void pc_greenlet_current_init(PyObject *begin, PyObject *carrier);
 
 /* The calling thread's record, which is begun if need be; NULL with an exception. */
@@ -118,6 +119,9 @@ PyObject *pc_greenlet_carrier(struct pc_coro *coro);
 
 /* The last reference to that object goes. */
 void pc_greenlet_part_from_carrier(struct pc_coro *coro);
+
+/* The last reference to the greenlet has gone. Is it its carrier, from now on, that keeps it? */
+int pc_greenlet_is_carried(PyObject *greenlet);
 
 /* ---- greenlet_drop.c ---- */
 
@@ -176,6 +180,9 @@ struct pc_greenlet_arrival {
 };
 
 struct pc_greenlet_arrival pc_greenlet_take(struct pc_thread *thread);
+
+/* The running one, which is in a trace function of sys, or somebody is, is about to be left. */
+void pc_greenlet_pass_on_tracing(struct pc_thread *thread);
 
 /* The rest of arriving: somebody is traced, has ended, or was dropped. The value, or NULL with what
    is to be raised. */

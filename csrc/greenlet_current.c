@@ -154,11 +154,16 @@ void pc_greenlet_strand(struct pc_coro *coro)
 
 /* ---- Coroutines for greenlets ---- */
 
+static int has_carrier(const struct pc_greenlet_own *own)
+{
+    return own->other && pc_object_is_coroutine(own->other);
+}
+
 PyObject *pc_greenlet_carrier(struct pc_coro *coro)
 {
     struct pc_greenlet_own *own = pc_greenlet_own(coro->greenlet);
     PyObject *left = own->other ? own->other : Py_None;
-    PyObject *carrier = PyObject_CallFunctionObjArgs(carrier_hook, coro->greenlet, left, NULL);
+    PyObject *carrier = PyObject_CallOneArg(carrier_hook, left);
     if (!carrier || pc_object_check(carrier) != 0) {
         Py_XDECREF(carrier);
         return NULL;
@@ -168,15 +173,28 @@ PyObject *pc_greenlet_carrier(struct pc_coro *coro)
         return Py_NewRef((PyObject *)coro->object);
     }
     pc_object_bind(carrier, coro);
-    Py_CLEAR(own->other);
+    Py_XSETREF(own->other, Py_NewRef(carrier));
     return carrier;
+}
+
+int pc_greenlet_is_carried(PyObject *greenlet)
+{
+    struct pc_greenlet_own *own = pc_greenlet_own(greenlet);
+    if (!has_carrier(own) || Py_REFCNT(own->other) == 1)
+        return 0;
+    if (PyObject_SetAttrString(own->other, "_carried", greenlet) != 0) {
+        PyErr_WriteUnraisable(own->other);
+        return 0;
+    }
+    Py_CLEAR(own->other);
+    return 1;
 }
 
 void pc_greenlet_part_from_carrier(struct pc_coro *coro)
 {
     PyObject *notes = pc_object_get(coro->object, PC_NOTES);
     struct pc_greenlet_own *own = pc_greenlet_own(coro->greenlet);
-    if (notes != Py_None)
+    if (!has_carrier(own) && notes != Py_None)
         Py_XSETREF(own->other, Py_NewRef(notes));
     pc_object_unbind(coro);
 }

@@ -78,9 +78,10 @@ static void part(struct pc_coro *me, const struct estate *estate)
         thread->leftover = origin ? origin : kept;
     }
     thread->origin = origin ? thread->leftover : NULL;
-    thread->tracing = pc_py_tracing(thread->owner) + 1;
     thread->carried = estate->value;
     thread->carried_throw = estate->failed;
+    if (pc_py_tracing(thread->owner))
+        pc_greenlet_pass_on_tracing(thread);
 }
 
 /* ---- the start ---- */

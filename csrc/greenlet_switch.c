@@ -41,17 +41,32 @@ void pc_greenlet_look_after(struct pc_thread *thread)
 /* ---- the switch itself ---- */
 
 /* A trace function that switches is in the way of tracing in the whole thread, not in its greenlet
-   alone: it may have to do with all of them. */
-static inline void keep_tracing(struct pc_thread *thread)
+   alone: it may have to do with all of them. The other greenlets borrow its count. */
+void pc_greenlet_pass_on_tracing(struct pc_thread *thread)
 {
-    if (thread->tracing && thread->tracing - 1 != pc_py_tracing(thread->owner))
-        pc_py_set_tracing(thread->owner, thread->tracing - 1);
+    struct pc_coro *from = thread->current;
+    thread->tracing = pc_py_tracing(thread->owner);
+    if (from->borrowed)
+        pc_py_set_tracing(thread->owner, thread->tracing - from->borrowed);
+    from->borrowed = 0;
+    if (!thread->leftover) /* where it arrives, somebody must have a look */
+        thread->leftover = Py_NewRef(Py_None);
+}
+
+static void take_over_tracing(struct pc_thread *thread)
+{
+    int own = pc_py_tracing(thread->owner);
+    if (thread->tracing > own) {
+        thread->current->borrowed = thread->tracing - own;
+        pc_py_set_tracing(thread->owner, thread->tracing);
+    }
     thread->tracing = 0;
 }
 
 struct pc_greenlet_arrival pc_greenlet_take(struct pc_thread *thread)
 {
-    keep_tracing(thread);
+    if (thread->tracing)
+        take_over_tracing(thread);
     struct pc_greenlet_arrival arrival = {
         .value = thread->carried,
         .leftover = thread->leftover,
@@ -92,7 +107,6 @@ PyObject *pc_greenlet_settle(struct pc_thread *thread, struct pc_greenlet_arriva
 
 static inline PyObject *arrive(struct pc_thread *thread)
 {
-    keep_tracing(thread);
     if (thread->carried_throw || thread->leftover || thread->calls)
         return pc_greenlet_settle(thread, pc_greenlet_take(thread));
     PyObject *value = thread->carried;
@@ -108,7 +122,8 @@ static inline PyObject *pass_over(struct pc_thread *thread, struct pc_coro *to, 
     thread->carried = value;
     thread->carried_throw = throwing;
     thread->leftover = thread->origin = origin;
-    thread->tracing = pc_py_tracing(thread->owner) + 1;
+    if (pc_py_tracing(thread->owner))
+        pc_greenlet_pass_on_tracing(thread);
     pc_coro_switch(thread, to);
     return arrive(thread);
 }

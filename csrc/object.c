@@ -7,14 +7,9 @@
 
 #include <structmember.h> /* PyMemberDef, on 3.11 */
 
-struct base {
-    PyObject_HEAD
-    struct pc_coro *coro; /* the living coroutine that it stands for, or NULL */
-};
-
 /* Set once at import; the GIL guards them. */
+PyTypeObject *pc_coroutine_type;
 static PyObject *called_hook, *dropped_hook;
-static PyTypeObject *coroutine_type;
 static Py_ssize_t offsets[PC_SLOTS];
 
 static PyTypeObject base_type; /* below */
@@ -59,21 +54,16 @@ void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value)
 
 int pc_object_check(PyObject *object)
 {
-    if (PyObject_TypeCheck(object, coroutine_type))
+    if (pc_object_is_coroutine(object))
         return 0;
     PyErr_Format(PyExc_TypeError, "a Coroutine is needed, not %.100s", Py_TYPE(object)->tp_name);
     return -1;
 }
 
-struct pc_coro *pc_object_coro(PyObject *object)
-{
-    return ((struct base *)object)->coro;
-}
-
 void pc_object_bind(PyObject *object, struct pc_coro *coro)
 {
     coro->object = object;
-    ((struct base *)object)->coro = coro;
+    ((struct pc_base *)object)->coro = coro;
     pc_object_set(object, PC_HANDLE, Py_NewRef(Py_True));
 }
 
@@ -83,7 +73,7 @@ void pc_object_unbind(struct pc_coro *coro)
     if (!object)
         return;
     coro->object = NULL;
-    ((struct base *)object)->coro = NULL;
+    ((struct pc_base *)object)->coro = NULL;
     pc_object_set(object, PC_HANDLE, Py_NewRef(Py_None));
 }
 
@@ -141,7 +131,7 @@ static void orphan(struct pc_coro *coro)
 
 static void dealloc(PyObject *object)
 {
-    struct pc_coro *coro = ((struct base *)object)->coro;
+    struct pc_coro *coro = ((struct pc_base *)object)->coro;
     Py_TYPE(object)->tp_free(object);
     if (coro)
         orphan(coro);
@@ -150,7 +140,7 @@ static void dealloc(PyObject *object)
 static PyTypeObject base_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pycoro.Base",
     .tp_doc = "What of a Coroutine is written in C.",
-    .tp_basicsize = sizeof(struct base),
+    .tp_basicsize = sizeof(struct pc_base),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     .tp_new = PyType_GenericNew,
     .tp_finalize = finalize,
@@ -179,7 +169,7 @@ static int find_slot(PyObject *type, enum pc_slot slot)
 
 int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped)
 {
-    coroutine_type = (PyTypeObject *)Py_NewRef(type);
+    pc_coroutine_type = (PyTypeObject *)Py_NewRef(type);
     for (int slot = 0; slot < PC_SLOTS; slot++)
         if (find_slot(type, (enum pc_slot)slot) != 0)
             return -1;

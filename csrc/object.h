@@ -31,6 +31,19 @@ enum pc_slot {
 /* 0, or -1 with an exception. `called` and `dropped`: see pc_init() in api.h. */
 int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped);
 
+/* The base class of Coroutine, written in C. */
+struct pc_base {
+    PyObject_HEAD
+    struct pc_coro *coro; /* the living coroutine that it stands for, or NULL */
+};
+
+extern PyTypeObject *pc_coroutine_type; /* set once at import */
+
+static inline int pc_object_is_coroutine(PyObject *object)
+{
+    return PyObject_TypeCheck(object, pc_coroutine_type);
+}
+
 /* 0; -1 with TypeError where it is no Coroutine. */
 int pc_object_check(PyObject *object);
 
@@ -39,7 +52,25 @@ PyObject *pc_object_get(PyObject *object, enum pc_slot slot);
 void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value);
 
 /* The living coroutine that the object stands for, or NULL. */
-struct pc_coro *pc_object_coro(PyObject *object);
+static inline struct pc_coro *pc_object_coro(PyObject *object)
+{
+    return ((struct pc_base *)object)->coro;
+}
+
+/* Has it been started, and no living coroutine any more? */
+static inline int pc_object_has_ended(PyObject *object)
+{
+    return !pc_object_coro(object) && pc_object_get(object, PC_RUN) == Py_None;
+}
+
+/* The object that stands for the coroutine, borrowed, or NULL. One whose last reference has gone is
+   none any more, though its end may still be calling weak references' callbacks: a new reference
+   to it would not keep it. */
+static inline PyObject *pc_object_of(const struct pc_coro *coro)
+{
+    PyObject *object = (PyObject *)coro->object;
+    return object && Py_REFCNT(object) > 0 ? object : NULL;
+}
 
 /* The object stands for the coroutine, which has none. */
 void pc_object_bind(PyObject *object, struct pc_coro *coro);

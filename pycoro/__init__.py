@@ -5,41 +5,63 @@ from pkgutil import extend_path
 # In a source tree these files are the tree's, and the compiled module is the installed one's.
 __path__ = extend_path(__path__, __name__)
 
+from os import fork
+from sys import getswitchinterval, setswitchinterval
+
 from .coroutine import Coroutine, current, stack_size
-from .errors import CoroutineError, CoroutineExit, LoopExit
-from .loop import Hub, Loop, get_hub, get_loop
-from .task import (
-    Greenlet,
-    GreenletExit,
-    Task,
-    getcurrent,
-    sleep,
-    spawn,
-    spawn_later,
+from .errors import (
+    BlockingSwitchOutError,
+    ConcurrentObjectUseError,
+    CoroutineError,
+    CoroutineExit,
+    InvalidThreadUseError,
+    LoopExit,
 )
-from .tasks import joinall, killall
+from .loop import Hub, Loop, get_hub, get_loop, reinit
+from .raw import spawn_raw
+from .runner import run
+from .settings import config
+from .signal import signal_handler
+from .sleeping import idle, sleep
+from .task import Greenlet, GreenletExit, Task, getcurrent, spawn, spawn_later
+from .tasks import iwait, joinall, kill, killall, wait
 from .timeout import Timeout, with_timeout
 
 __all__ = [
+    "BlockingSwitchOutError",
+    "ConcurrentObjectUseError",
     "Coroutine",
     "CoroutineError",
     "CoroutineExit",
     "Greenlet",
     "GreenletExit",
     "Hub",
+    "InvalidThreadUseError",
     "Loop",
     "LoopExit",
     "Task",
     "Timeout",
+    "config",
     "current",
+    "fork",
     "get_hub",
     "get_loop",
     "getcurrent",
+    "getswitchinterval",
+    "idle",
+    "iwait",
     "joinall",
+    "kill",
     "killall",
+    "reinit",
+    "run",
+    "setswitchinterval",
+    "signal_handler",
     "sleep",
     "spawn",
     "spawn_later",
+    "spawn_raw",
     "stack_size",
+    "wait",
     "with_timeout",
 ]

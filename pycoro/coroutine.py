@@ -6,8 +6,9 @@ exception. The C library starts a coroutine and sees its object die. What happen
 dropped, or whose thread ends, is in threads.py. Semantics are those of greenlet (PyPI), with
 contextvars on top.
 
-What a switch delivers goes to the C library in one call, as a parcel: (coroutine, value), or the
-coroutine alone. No trace function, finalizer or signal handler can come in between.
+What a switch delivers goes to the C library in one call, as a parcel: the coroutine alone, or
+(coroutine, value, tuple of further values). No trace function, finalizer or signal handler can come
+in between.
 
 A suspended coroutine's own stack must hold no reference to its Coroutine, or dropping the last one
 would not be noticed: no frame in here keeps `self` of the running one over a switch.
@@ -26,7 +27,6 @@ from .checks import check_name, check_stack_size, make_exception, refuse
 from .errors import CoroutineError, CoroutineExit, GreenletExit
 
 _switch = _native.switch
-_switch_values = _native.switch_values
 _throw = _native.throw
 _current = _native.current
 _enlist = _native.enlist
@@ -95,7 +95,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
         self._wait = None
         self._name = name if name is None else check_name(name)
         self._stack_size = stack_size if stack_size is None else check_stack_size(stack_size)
-        self._context: Any = _copy_context() if context == "copy" else _choose_context(context)
+        self._context: Any = _copy_context() if context == "copy" else choose_context(context)
 
     def switch(self, value: Any = NOTHING, /, *more: Any) -> Any:
         """Suspends the running coroutine and goes on in this one, where its own switch() returns
@@ -105,18 +105,9 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
         To one that has ended: goes to its nearest living parent. Errors: CoroutineError for
         another thread's; MemoryError when there is no stack for a new one.
         """
-        if self._handle is not None:
-            if value is NOTHING:
-                return _switch(self)
-            if not more:
-                return _switch((self, value))
-        return self._switch_slowly(() if value is NOTHING else (value, *more))
-
-    def _switch_slowly(self, values: tuple[Any, ...]) -> Any:
-        target: Coroutine = self
-        if self._handle is None and self._entry is None:
-            target = route(self, values, False)[0]
-        return _switch_values((target, values))
+        if value is NOTHING:
+            return _switch(self)
+        return _switch((self, value, more))
 
     def throw(
         self,
@@ -136,7 +127,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
         if self._thread is not current()._thread:
             refuse(_native.REFUSED_OTHER_THREAD)
         target, error, failed = route(self, error, True)
-        return _throw((target, error)) if failed else _switch((target, error))
+        return _throw((target, error)) if failed else _switch((target, error, ()))
 
     @property
     def started(self) -> bool:
@@ -264,7 +255,8 @@ def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine
     raise CoroutineError("the coroutine has ended, and so have all its parents")
 
 
-def _choose_context(context: Any) -> contextvars.Context | None:
+def choose_context(context: Any) -> contextvars.Context | None:
+    """The Context for a policy other than "copy", or None."""
     if context == "empty":
         return None
     if isinstance(context, contextvars.Context):

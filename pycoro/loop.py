@@ -4,8 +4,8 @@ Each thread has one Loop, made when first asked for. It is a coroutine itself, b
 goes through it: see schedule.py. In its own turn it runs callbacks that are due and takes a look at
 timers and descriptors; that look always has its place in the queue.
 
-`clock` gives seconds; timers are by it. With `jump` set, time passes by itself when all wait: it is
-called with the next timer's time, instead of sleeping until then (testing.py does that).
+`clock` gives seconds; timers are by it. With `jump` set, that is called, with the next timer's
+time, instead of sleeping until then: it polls, and lets time pass (testing.py does that).
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
-from . import _native, deadlock
+from . import _native, deadlock, monitor
 from .coroutine import Coroutine, current
-from .errors import CoroutineExit, LoopExit
+from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
-from .reports import report, report_unraisable
-from .schedule import BROKEN_OFF, Handle, Scheduler
-from .timers import Timer, TimerHeap
+from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .settings import config
+from .threads import bury
+from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
 
@@ -38,28 +39,35 @@ class Loop(Scheduler):
     __slots__ = (
         "__dict__",
         "_joiners",
-        "_limits",
         "_timers",
         "_watches",
         "clock",
         "foreign",
+        "idlers",
         "jump",
     )
 
-    # Errors that are no task's own affair, and those that are none at all: gevent's names.
-    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
-    NOT_ERROR: tuple[type[BaseException], ...] = (CoroutineExit, SystemExit)
+    # Of the loop's own pool of threads: how many at most, and its class, which is above the loop
+    # and puts itself in here (jobs.py). gevent's names.
+    threadpool_size = 10
+    threadpool_class: Any = None
 
     def __init__(self) -> None:
         super().__init__(self._look)
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
-        self.jump: Callable[[float], None] | None = None
+        self.jump: Callable[[float], list[tuple[Watch, Any]]] | None = None
+        self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
-        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do, and
-        self._limits = 0  # how many of them for a limited time
+        self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
+        self.idlers = Idlers()
         self._watches = Watches(self, self.ready.append)
+        self._watch_wakeup()
+
+    def _watch_wakeup(self) -> None:
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
+        if self._wakeup.bell is not None:
+            self.watch(self._wakeup.bell)  # no callback: that it ends the sleep is all
 
     # ---- timers ----
 
@@ -137,12 +145,17 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
-            calls = self._watches.poll(0.0) if self.ready else self._sleep()
-            timers = self._timers
-            if len(timers):
-                now = self.clock()
-                while (timer := timers.pop_due(now)) is not None:
-                    self._run_callback(timer)
+            try:
+                if self.ready:
+                    calls = self._watches.poll(0.0)
+                else:
+                    calls = self._sleep()
+                    self._run_arrivals()
+            except BaseException as error:  # of a signal handler: it is the main program's
+                calls = []
+                self.interrupt_main(error)
+            if self._timers.count:
+                self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
@@ -154,6 +167,8 @@ class Loop(Scheduler):
 
     def _sleep(self) -> list[tuple[Watch, Any]]:
         """In the kernel, until a timer is due or something happens."""
+        if self.idlers:
+            return self._wake_idlers()
         if self._joiners and not self._has_work():
             for joiner in self._joiners:
                 self.wake(joiner)
@@ -162,69 +177,53 @@ class Loop(Scheduler):
         due = self._timers.next_due()
         if due is None:
             return self._sleep_without_end()
-        if self.jump is None or self.foreign:
-            return self._watches.poll(min(max(0.0, due - self.clock()), _LONGEST))
+        if self.jump is not None:
+            return self.jump(due)
+        seconds = min(max(0.0, due - self.clock()), _LONGEST)
+        return self.sleep_in_kernel(seconds)
+
+    def sleep_in_kernel(self, seconds: float) -> list[tuple[Watch, Any]]:
+        """Until something happens, for so long at most, without end if negative; not at all where
+        somebody is ready. Wakes who waited for it, and gives the callbacks that are to run."""
+        return self._wakeup.sleep(self._watches.poll, self.ready, seconds)
+
+    def _wake_idlers(self) -> list[tuple[Watch, Any]]:
+        """If nothing is ready and nothing due."""
         calls = self._watches.poll(0.0)
-        if not calls and not self.ready:
-            self.jump(due)
+        due = self._timers.next_due()
+        if not calls and not self.ready and (due is None or due > self.clock()):
+            for waiter in self.idlers.pop():
+                self.wake(waiter)
         return calls
 
     def _has_work(self) -> bool:
-        """Is there anything to come but time limits of join()?"""
+        """Is there anything to come but timers that nobody waits for?"""
         return (
-            len(self._timers) > self._limits
+            any(timer.ref for timer in self._timers)
             or self.foreign > 0
             or self._watches.awaited(self._wakeup.fd)
         )
 
     def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
         if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return self._watches.poll(-1.0)
+            return self.sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self._watches.poll(-1.0)
+                return self.sleep_in_kernel(-1.0)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
         return self._watches.poll(0.0)
 
-    def _run_callback(self, callback: Handle | Timer) -> None:
-        try:
-            callback.run()
-        except BaseException as error:
-            self.tell_error(callback, error)
+    @cached_property
+    def threadpool(self) -> Any:
+        """The loop's own ThreadPool, made when first asked for; it ends with the loop."""
+        return self.threadpool_class(self.threadpool_size, self)
 
-    # ---- errors ----
-
-    def tell_error(self, context: Any, error: BaseException) -> None:
-        """handle_error(), whatever that does."""
-        try:
-            self.handle_error(context, type(error), error, error.__traceback__)
-        except self.SYSTEM_ERROR as another:
-            self.interrupt_main(another)
-        except BaseException as another:  # must not end the loop
-            report_unraisable(another)  # to sys.unraisablehook
-
-    def handle_error(
-        self,
-        context: Any,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """An exception has ended `context`: a task, a Handle, a Timer, or None. What is in
-        SYSTEM_ERROR is raised in the main program; else it is reported on stderr, unless it is in
-        NOT_ERROR. May be replaced; gevent's Hub.handle_error."""
-        if value is None:
-            return
-        if isinstance(value, self.SYSTEM_ERROR):
-            self.interrupt_main(value)
-        elif not isinstance(value, self.NOT_ERROR):
-            report(context, value)
-
-    def on_ctrl_c(self) -> None:
-        """KeyboardInterrupt in the main program. Safe in a signal handler."""
-        self.call_soon_threadsafe(self.interrupt_main, KeyboardInterrupt())
+    def start_periodic_monitoring_thread(self) -> monitor.Monitor:
+        """gevent's name for monitor.start(): the one that is there, if there is. Errors:
+        InvalidThreadUseError in another thread."""
+        return monitor.start_for(self)
 
     # ---- the end ----
 
@@ -244,16 +243,14 @@ class Loop(Scheduler):
                 self.wake(waiter)
 
         try:
-            timer = self.call_later(timeout, leave)
+            timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
         except BaseException:  # `timeout` is no number
             waiter._wait = None
             self.forget(waiter)
             raise
-        self._limits += 1
         try:
             self.pass_on()
         finally:
-            self._limits -= 1
             timer.cancel()
         return not over
 
@@ -265,10 +262,22 @@ class Loop(Scheduler):
         return True
 
     def destroy(self) -> None:
-        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one."""
+        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one. Errors:
+        InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise InvalidThreadUseError("a loop can only be destroyed in its own thread")
+        if here is self:
+            raise RuntimeError("a callback of the loop cannot destroy the loop")
         self.release()
         if self._thread.loop is self:
             self._thread.loop = None
+        self.ready.clear()
+        self._due.clear()
+        self.errors.clear()
+        self._timers.keep(set())
+        if self._handle is not None:
+            bury(self, here)
 
     def release(self) -> None:
         """Gives back its descriptors; nothing can wait any more."""
@@ -278,6 +287,9 @@ class Loop(Scheduler):
         deadlock.leave(self)
         self._watches.close()
         self._wakeup.close()
+        pool = self.__dict__.pop("threadpool", None)
+        if pool is not None:
+            pool.kill(block=False)
 
     def after_fork(self) -> None:
         """In the child, where of all coroutines only the running one goes on, and the main one if
@@ -291,12 +303,13 @@ class Loop(Scheduler):
         self.ready = deque(entry for entry in self.ready if entry in stay or entry is self._turn)
         self._due.clear()
         self._joiners = [joiner for joiner in self._joiners if joiner in stay]
+        self.idlers.keep(stay)
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
         self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
-        self._wakeup.close()
+        self._wakeup.close(forked=True)
         self._wakeup = Wakeup()
-        self.add_reader(self._wakeup.fd, self._wakeup.drain)
+        self._watch_wakeup()
 
 
 Hub = Loop
@@ -311,11 +324,26 @@ def get_loop() -> Loop:
     loop = thread.loop
     if loop is None:
         loop = thread.loop = Loop()
-        on_interrupt(loop.on_ctrl_c, lambda: _current() is loop)
+        on_interrupt(_on_ctrl_c, _is_in_loop)
+        if config.monitor_thread:
+            monitor.start_for(loop)
     return loop  # type: ignore[no-any-return]
 
 
 get_hub = get_loop
+
+
+def _on_ctrl_c() -> None:
+    """KeyboardInterrupt in the main program, from a signal handler."""
+    loop = _current()._thread.loop
+    if loop is None:
+        raise KeyboardInterrupt
+    loop.call_soon_threadsafe(loop.interrupt_main, KeyboardInterrupt())
+
+
+def _is_in_loop() -> bool:
+    here = _current()
+    return here is not None and here is here._thread.loop
 
 
 def _number_of(fd: Any) -> int:
@@ -325,11 +353,24 @@ def _number_of(fd: Any) -> int:
     return int(number)
 
 
+_process = os.getpid()
+
+
 def _after_fork_in_child() -> None:
+    global _process
+    _process = os.getpid()
     deadlock.after_fork()
+    monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()
+
+
+def reinit() -> None:
+    """In a child process that was forked behind Python's back: does what is done by itself after
+    os.fork(). Does nothing where that has been done; gevent's name."""
+    if os.getpid() != _process:
+        _after_fork_in_child()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -11,16 +11,16 @@ from .threads import run_unraisable
 
 def report(context: Any, error: BaseException) -> None:
     """Writes it to stderr in one piece, as sys.excepthook would, and what it happened in."""
-    stream = sys.stderr
-    if stream is None:
-        return
     where = f"Exception in {context!r}:\n" if context is not None else "Exception in the loop:\n"
-    stream.write(where + "".join(traceback.format_exception(error)))
-    stream.flush()
+    say(where + "".join(traceback.format_exception(error)))
 
 
-def _raise(error: BaseException) -> None:
-    raise error
+def say(text: str) -> None:
+    """Writes it to stderr, if there is one, in one piece."""
+    stream = sys.stderr
+    if stream is not None:
+        stream.write(text)
+        stream.flush()
 
 
 def report_unraisable(error: BaseException) -> None:

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from . import _native
 from .coroutine import Coroutine, current
-from .errors import CoroutineExit, LoopExit
+from .errors import BlockingSwitchOutError, Cancelled, CoroutineExit, LoopExit
+from .reports import report, report_unraisable
 from .wakeup import Wakeup, defer_interrupt
 
 _switch = _native.switch
@@ -60,12 +62,45 @@ class _BrokenOff:
 BROKEN_OFF: Any = _BrokenOff()
 
 
+class Idlers:
+    """Who waits until there is nothing else to do: (priority, coroutine)."""
+
+    __slots__ = ("_waiters",)
+
+    def __init__(self) -> None:
+        self._waiters: list[tuple[int, Coroutine]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiters)
+
+    def add(self, priority: int, waiter: Coroutine) -> None:
+        self._waiters.append((priority, waiter))
+
+    def pop(self) -> list[Coroutine]:
+        """Takes out those of the highest priority."""
+        highest = max(priority for priority, _ in self._waiters)
+        waiters = [waiter for priority, waiter in self._waiters if priority == highest]
+        self._waiters = [entry for entry in self._waiters if entry[0] != highest]
+        return waiters
+
+    def forget(self, waiter: Any) -> bool:
+        self._waiters = [entry for entry in self._waiters if entry[1] is not waiter]
+        return True
+
+    def keep(self, stay: set[Any]) -> None:
+        self._waiters = [entry for entry in self._waiters if entry[1] in stay]
+
+    def __repr__(self) -> str:
+        return "<nothing else to do>"
+
+
 class Scheduler(Coroutine):
     """The part of a Loop that knows neither time nor descriptors. It is the parent of tasks."""
 
     __slots__ = (
         "_due",
         "_in_line",
+        "_later",
         "_stale",
         "_turn",
         "_wakeup",
@@ -76,14 +111,20 @@ class Scheduler(Coroutine):
         "ready",
     )
 
+    # Errors that are no task's own affair, and those that are none at all: gevent's names.
+    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
+    NOT_ERROR: tuple[type[BaseException], ...] = (CoroutineExit, SystemExit)
+
     def __init__(self, look: Callable[[], None]) -> None:
         self.main: Coroutine = current()._thread.main
         super().__init__(self._serve, self.main, name="loop", context="empty")
         self.ready: deque[Any] = deque()
         self.errors: dict[Any, list[BaseException]] = {}  # to be raised there, in turn
-        self.cancelling = 0  # scopes that have been cancelled and not been left (see scope.py)
+        # How many cancelled scopes have not been left (see scope.py), and entries are in _later.
+        self.cancelling = 0
         self.closed = False
         self._due: deque[Handle] = deque()  # callbacks whose turn has come
+        self._later: dict[Any, list[BaseException]] = {}  # to be raised in its next wait
         self._stale: dict[Any, int] = {}  # wakes on their way to who waits no more
         self._turn = Handle(look, ())
         self._in_line = True  # is _turn in `ready`?
@@ -105,17 +146,18 @@ class Scheduler(Coroutine):
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Like call_soon(), from any thread or signal handler; wakes the loop."""
         handle = self.call_soon(callback, *args)
-        self._wakeup.wake()
+        if self._wakeup.is_asleep:  # else it looks at `ready` once more before it sleeps
+            self._wakeup.wake()
         return handle
 
     # ---- waiting and waking: what waiting.py is made of ----
 
     def enlist(self, where: Any) -> Coroutine:
         """The running coroutine is about to wait for `where`: gives what to wake() later. Call
-        pass_on() next. RuntimeError in a callback, which must not wait."""
+        pass_on() next. BlockingSwitchOutError in a callback, which must not wait."""
         me = _current()
         if me is self:
-            raise RuntimeError(
+            raise BlockingSwitchOutError(
                 "a callback of the loop must not wait: spawn a task that does, and waits there"
             )
         me._wait = where
@@ -139,9 +181,18 @@ class Scheduler(Coroutine):
             self._raise_error()
 
     def _refuse_to_wait(self) -> None:
-        """Raises in who is within a cancelled scope, before it waits."""
-        scope = getattr(_current(), "_notes", {}).get("scope")
-        error = scope.verdict() if scope is not None else None
+        """Raises what has been put off, or in who is within a cancelled scope, before it waits;
+        not where it must wait all the same (see semaphore.py)."""
+        me = _current()
+        if getattr(me._wait, "is_firm", False):
+            return
+        error = None
+        if me in self._later:
+            error = self._later[me].pop(0)
+            if not self._later[me]:
+                self._take_later(me)
+        elif (scope := getattr(me, "_notes", {}).get("scope")) is not None:
+            error = scope.verdict()
         if error is not None:
             self._break_off()
             raise error
@@ -194,17 +245,107 @@ class Scheduler(Coroutine):
         if not (isinstance(error, CoroutineExit) and any(type(e) is type(error) for e in errors)):
             errors.append(error)  # of two kills that it has not noticed yet, one is enough
 
+    @defer_interrupt
+    def break_off(self, waiter: Coroutine, error: BaseException) -> None:
+        """interrupt() for one that waits and has not been woken by anybody; any other is left
+        alone."""
+        where = waiter._wait
+        if where is not None and where is not BROKEN_OFF and where.forget(waiter):
+            waiter._wait = BROKEN_OFF
+            self.ready.append(waiter)
+            self.errors.setdefault(waiter, []).append(error)
+
     def interrupt_main(self, error: BaseException) -> None:
         """Raises the error in the thread's main program, wherever that is."""
+        where = self.main._wait
+        if getattr(where, "is_firm", False):
+            where.is_firm = False  # whatever it must have, it is to end
         self.interrupt(self.main, error)
 
     def _raise_error(self) -> None:
-        me = _current()
-        errors = self.errors.pop(me, None)
+        errors = self.errors.pop(_current(), None)
         if errors:
-            for later in errors[1:]:
-                self.call_soon(self.interrupt, me, later)
+            self.put_off(errors[1:])
             raise errors[0]
+
+    @defer_interrupt
+    def put_off(self, errors: list[BaseException]) -> None:
+        """Raises them in the running coroutine later, one in each of its next waits: for who gets
+        several at once, and can raise but one. Cancelled is dropped, for its scope raises it
+        again."""
+        errors = [error for error in errors if not isinstance(error, Cancelled)]
+        if not errors:
+            return
+        me = _current()
+        if me not in self._later:
+            self._later[me] = []
+            self.cancelling += 1
+            self.call_soon(self._raise_later, me)
+        self._later[me] += errors
+
+    def withdraw(self, error: BaseException) -> None:
+        """It is not to be raised in the running coroutine any more, should it have been put off."""
+        me = _current()
+        if me not in self._later:
+            return
+        self._later[me] = [later for later in self._later[me] if later is not error]
+        if not self._later[me]:
+            self._take_later(me)
+
+    def _raise_later(self, coroutine: Coroutine) -> None:
+        """Should it not have waited until now."""
+        for error in self._take_later(coroutine):
+            self.interrupt(coroutine, error)
+
+    def _take_later(self, coroutine: Any) -> list[BaseException]:
+        errors = self._later.pop(coroutine, None)
+        if errors is None:
+            return []
+        self.cancelling -= 1
+        return errors
+
+    # ---- callbacks and their errors ----
+
+    def _run_arrivals(self) -> None:
+        """Callbacks that other threads have sent while we slept: whom they wake need not wait for
+        another look at the descriptors."""
+        ready = self.ready
+        for _ in range(len(ready)):
+            if not ready or not isinstance(ready[0], Handle):
+                return
+            self._run_callback(ready.popleft())
+
+    def _run_callback(self, callback: Any) -> None:
+        try:
+            callback.run()
+        except BaseException as error:
+            self.tell_error(callback, error)
+
+    def tell_error(self, context: Any, error: BaseException) -> None:
+        """handle_error(), whatever that does."""
+        try:
+            self.handle_error(context, type(error), error, error.__traceback__)
+        except self.SYSTEM_ERROR as another:
+            self.interrupt_main(another)
+        except BaseException as another:  # must not end the loop
+            report_unraisable(another)  # to sys.unraisablehook
+
+    def handle_error(
+        self,
+        context: Any,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """An exception has ended `context`: a task, a Handle, a Timer, or None. What is in
+        SYSTEM_ERROR is raised in the main program; else it is reported on stderr, unless it is in
+        NOT_ERROR. May be replaced; gevent's Hub.handle_error."""
+        if value is None:
+            return
+        if isinstance(value, self.SYSTEM_ERROR):
+            self.interrupt_main(value)
+        elif not isinstance(value, self.NOT_ERROR):
+            report(context, value)
 
     # ---- beginning ----
 

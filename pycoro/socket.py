@@ -16,10 +16,10 @@ import errno
 import os
 import socket as _stdlib
 from time import monotonic
-from types import FunctionType
 from typing import Any
 
 from . import _native
+from .borrow import Borrower
 from .dns import (
     getaddrinfo,
     gethostbyaddr,
@@ -46,6 +46,7 @@ _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
 _LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
+_DONTWAIT: int = getattr(_stdlib, "MSG_DONTWAIT", 0)
 STREAK = 128  # calls that did not wait, before a task lets the others run
 _SENDFILE_MOST = 2**30  # bytes in one call
 _INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
@@ -107,7 +108,8 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
     def _deadline(self) -> float | None:
         return monotonic() + self._timeout if self._timeout else None
 
-    def _repeat(self, direction: int, call: Any, *args: Any) -> Any:
+    def _repeat(self, direction: int, call: Any, *args: Any, flags: int = 0) -> Any:
+        """call(self, *args), as often as it would have blocked. `flags`: those in the arguments."""
         self._streak += 1
         if self._streak > STREAK:
             self._rest()
@@ -116,7 +118,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             try:
                 return call(self, *args)
             except BlockingIOError:
-                if self._timeout == 0.0:
+                if self._timeout == 0.0 or (flags & _DONTWAIT and self._timeout is None):
                     raise
             self._wait(direction, deadline)
 
@@ -131,13 +133,14 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
                 raise ValueError(f"Timeout value out of range: {value}")
             if value > _LONGEST:
                 raise OverflowError(f"Timeout value out of range: {value}")
+        _raw.setblocking(self, False)  # OSError where it is closed
         self._timeout = value
 
     def gettimeout(self) -> float | None:
         return self._timeout
 
     def setblocking(self, flag: bool, /) -> None:
-        self._timeout = None if flag else 0.0
+        self.settimeout(None if flag else 0.0)
 
     def getblocking(self) -> bool:
         return self._timeout != 0.0
@@ -163,7 +166,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
                 data = _recv(self, bufsize, flags)
                 break
             except BlockingIOError:
-                if self._timeout == 0.0 or (flags & _stdlib.MSG_DONTWAIT and self._timeout is None):
+                if self._timeout == 0.0 or (flags & _DONTWAIT and self._timeout is None):
                     raise
             self._wait(READ)
         if len(data) < bufsize and watch is not None and data and self._drains and not flags:
@@ -171,24 +174,24 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         return data
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
-        return self._repeat(READ, _recv_into, buffer, nbytes, flags)  # type: ignore[no-any-return]
+        return self._repeat(READ, _recv_into, buffer, nbytes, flags, flags=flags)  # type: ignore[no-any-return]
 
     def recvfrom(self, bufsize: int, flags: int = 0, /) -> Any:
-        return self._repeat(READ, _raw.recvfrom, bufsize, flags)
+        return self._repeat(READ, _raw.recvfrom, bufsize, flags, flags=flags)
 
     def recvfrom_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> Any:
-        return self._repeat(READ, _raw.recvfrom_into, buffer, nbytes, flags)
+        return self._repeat(READ, _raw.recvfrom_into, buffer, nbytes, flags, flags=flags)
 
     def recvmsg(self, *args: Any) -> Any:
-        return self._repeat(READ, _raw.recvmsg, *args)
+        return self._repeat(READ, _raw.recvmsg, *args, flags=_flags_of(args, 2))
 
     def recvmsg_into(self, *args: Any) -> Any:
-        return self._repeat(READ, _raw.recvmsg_into, *args)
+        return self._repeat(READ, _raw.recvmsg_into, *args, flags=_flags_of(args, 2))
 
     # ---- writing ----
 
     def send(self, data: Any, flags: int = 0, /) -> int:
-        return self._repeat(WRITE, _send, data, flags)  # type: ignore[no-any-return]
+        return self._repeat(WRITE, _send, data, flags, flags=flags)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
         self._streak += 1
@@ -216,10 +219,12 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             self._wait(WRITE, deadline)
 
     def sendto(self, *args: Any) -> int:
-        return self._repeat(WRITE, _raw.sendto, *args)  # type: ignore[no-any-return]
+        flags = _flags_of(args, 1) if len(args) == 3 else 0
+        return self._repeat(WRITE, _raw.sendto, *args, flags=flags)  # type: ignore[no-any-return]
 
     def sendmsg(self, *args: Any) -> int:
-        return self._repeat(WRITE, _raw.sendmsg, *args)  # type: ignore[no-any-return]
+        flags = _flags_of(args, 2)
+        return self._repeat(WRITE, _raw.sendmsg, *args, flags=flags)  # type: ignore[no-any-return]
 
     def sendfile(self, file: Any, offset: int = 0, count: int | None = None) -> int:
         if self._timeout == 0.0:
@@ -297,7 +302,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
 
     def detach(self) -> int:
         self._forget()
-        return super().detach()
+        fd = super().detach()
+        if fd >= 0 and self._timeout is None:  # as whoever takes it over expects
+            os.set_blocking(fd, True)
+        return fd
 
     def _forget(self) -> None:
         watch = self._watch
@@ -322,6 +330,12 @@ def _closed_meanwhile() -> OSError:
     return OSError(errno.EBADF, "another task closed the socket meanwhile")
 
 
+def _flags_of(args: tuple[Any, ...], place: int) -> int:
+    """The flags among arguments that have not been checked yet."""
+    flags = args[place] if len(args) > place else 0
+    return flags if isinstance(flags, int) else 0
+
+
 def _sendfile(sock: socket, number: int, offset: int, size: int) -> int:
     return os.sendfile(sock.fileno(), number, offset, size)
 
@@ -336,31 +350,18 @@ def _resolve(sock: socket, address: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*found[0][4][:2], *address[2:])
 
 
-# The stdlib's functions that make sockets or look names up, with ours in place of its own.
-_names = {
-    **vars(_stdlib),
-    "socket": socket,
-    "getaddrinfo": getaddrinfo,
-    "gethostbyaddr": gethostbyaddr,
-    "gethostbyname": gethostbyname,
-}
-
-
-def _with_our_names(function: Any) -> Any:
-    ours = FunctionType(
-        function.__code__, _names, function.__name__, function.__defaults__, function.__closure__
-    )
-    ours.__kwdefaults__ = function.__kwdefaults__
-    ours.__doc__ = function.__doc__
-    _names[function.__name__] = ours
-    return ours
-
-
-has_dualstack_ipv6 = _with_our_names(_stdlib.has_dualstack_ipv6)
-create_connection = _with_our_names(_stdlib.create_connection)
-create_server = _with_our_names(_stdlib.create_server)
-fromfd = _with_our_names(_stdlib.fromfd)
-getfqdn = _with_our_names(_stdlib.getfqdn)
+_stdlibs = Borrower(
+    _stdlib,
+    socket=socket,
+    getaddrinfo=getaddrinfo,
+    gethostbyaddr=gethostbyaddr,
+    gethostbyname=gethostbyname,
+)
+has_dualstack_ipv6 = _stdlibs.borrow(_stdlib.has_dualstack_ipv6)
+create_connection = _stdlibs.borrow(_stdlib.create_connection)
+create_server = _stdlibs.borrow(_stdlib.create_server)
+fromfd = _stdlibs.borrow(_stdlib.fromfd)
+getfqdn = _stdlibs.borrow(_stdlib.getfqdn)
 
 
 def socketpair(

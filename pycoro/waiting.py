@@ -4,20 +4,26 @@ wait() suspends the running coroutine, which somebody has to know of: it is told
 is woken by wake(), or forgets it when the time is over or an error is raised in it: see
 schedule.py. WaitQueue is the usual `where`: first come, first served, for waiters of any thread. A
 Watch is another: wait_on() one, wait_any() of several, wait_read() and wait_write() for
-descriptors.
+descriptors. Links are callbacks instead of waiters.
+
+Who waits for a condition that another thread may make true has to stand in the queue first, and
+look at the condition after that: wait_unless(). A timeout is in seconds, None for no limit; a
+negative one is over as soon as the others have had their turn, as 0 is (gevent does the same).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from errno import EBADF
 from select import POLLIN, POLLNVAL, POLLOUT
 from select import poll as _poll
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from . import _native
+from .checks import check_timeout
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF
@@ -74,45 +80,94 @@ def wake(waiter: Any) -> None:
     """Loop.wake() of the waiter's loop, from any thread."""
     thread = waiter._thread
     here = _current()
+    loop = thread.loop
+    if loop is None:  # destroyed; or its thread has ended
+        return
     if here is not None and here._thread is thread:
         waiter._wait = None
-        thread.loop.ready.append(waiter)
+        loop.ready.append(waiter)
     else:
-        thread.loop.wake_from_afar(waiter)
+        loop.wake_from_afar(waiter)
 
 
 class WaitQueue:
-    """Coroutines that wait, in their order; of any threads."""
+    """Coroutines that wait, in their order; of any threads. `owner`: what they wait for, where a
+    report could not tell that from who calls wait(); it must allow weak references."""
 
-    __slots__ = ("_waiters", "owner")
+    __slots__ = ("_owner", "_waiters")
 
     def __init__(self, owner: Any = None) -> None:
         self._waiters: deque[Any] = deque()
-        self.owner = owner  # what they wait for, for reports
+        # Weak, for the owner has this: it is not to stay until a collection.
+        self._owner = None if owner is None else ref(owner)
+
+    @property
+    def owner(self) -> Any:
+        return None if self._owner is None else self._owner()
 
     def __len__(self) -> int:
         return len(self._waiters)
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(list(self._waiters))
+        return iter(self._waiters.copy())
 
     @defer_interrupt
     def wait(self, timeout: float | None = None) -> bool:
         """Waits to be woken; False where `timeout` seconds were over first. Where it raises, the
         waiter's `_wait` is None if it had been woken all the same."""
-        loop = get_loop()
-        waiter = loop.enlist(self)
-        self._waiters.append(waiter)
+        if timeout is not None:
+            check_timeout(timeout)
+        loop = self.enter()
         if timeout is None:
             loop.pass_on()
             return True
-        return pass_on_until(loop, waiter, self, timeout)
+        return pass_on_until(loop, _current(), self, timeout)
+
+    @defer_interrupt
+    def wait_unless(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
+        """Like wait(), but looks at ready() once it stands in the queue, and does not wait where
+        that is true. Who makes it true, in any thread, does so before waking: then none of the two
+        misses the other. ready() must neither wait nor raise; it may itself wake those in the
+        queue."""
+        if timeout is not None:
+            check_timeout(timeout)
+        loop = self.enter()
+        if ready() and self.forget(waiter := _current()):
+            waiter._wait = None
+        elif timeout is None:
+            loop.pass_on()
+        else:
+            return pass_on_until(loop, _current(), self, timeout)
+        return True
+
+    def enter(self) -> Loop:
+        """Loop.enlist(), and the running coroutine stands in the queue. For who does more than
+        wait() before Loop.pass_on(). RuntimeError in a callback of the loop."""
+        waiter = _current()
+        loop: Any = None if waiter is None else waiter._thread.loop
+        if loop is None or waiter is loop:
+            loop = get_loop()
+            waiter = loop.enlist(self)
+        else:
+            waiter._wait = self
+        self._waiters.append(waiter)
+        return loop  # type: ignore[no-any-return]
+
+    def append(self, waiter: Any) -> None:
+        """For who has called Loop.enlist(), and does more than wait() before it waits."""
+        self._waiters.append(waiter)
 
     def pop(self) -> Any:
         """Takes out who has waited longest, to be woken by who calls this; None where nobody
-        waits."""
+        waits. Those that never go on are passed over: after a fork, the parent's."""
+        popleft = self._waiters.popleft
         try:
-            return self._waiters.popleft()
+            while True:
+                waiter = popleft()
+                if waiter._handle is not None:
+                    return waiter
+                if waiter._thread is None and waiter.claim():  # an option of choose()
+                    return waiter.waiter
         except IndexError:
             return None
 
@@ -124,8 +179,29 @@ class WaitQueue:
         wake(waiter)
         return True
 
+    @defer_interrupt
     def wake_all(self) -> None:
-        while self.wake_one():
+        """Wakes all that wait now."""
+        waiters = self._waiters
+        left = len(waiters)  # those woken in other threads may be back before this is over
+        if not left:
+            return
+        here = _current()
+        thread = loop = None
+        if here is not None:
+            thread = here._thread
+            loop = thread.loop
+        popleft = waiters.popleft
+        try:
+            while left:
+                left -= 1
+                waiter = popleft()
+                if loop is not None and waiter._thread is thread:
+                    waiter._wait = None
+                    loop.ready.append(waiter)
+                else:
+                    wake(waiter)
+        except IndexError:  # another thread has taken some of them
             pass
 
     def forget(self, waiter: Any) -> bool:
@@ -136,7 +212,56 @@ class WaitQueue:
         return True
 
     def __repr__(self) -> str:
-        return f"<WaitQueue of {len(self._waiters)}>" if self.owner is None else repr(self.owner)
+        owner = self.owner
+        return f"<WaitQueue of {len(self._waiters)}>" if owner is None else repr(owner)
+
+
+class Links:
+    """Callbacks that are to be told, once each, of what they were linked to: callback(thing), in
+    the loop of the thread that linked it. What is linked twice is called twice, as with gevent."""
+
+    __slots__ = ("_links",)
+
+    def __init__(self) -> None:
+        self._links: list[tuple[Callable[[Any], Any], Loop]] = []
+
+    def __len__(self) -> int:
+        return len(self._links)
+
+    def loops(self) -> list[Loop]:
+        """Those that callbacks are to be called in."""
+        return [loop for _, loop in self._links.copy()]
+
+    def add(self, callback: Callable[[Any], Any]) -> None:
+        """Look after that whether it is to be called at once: publish, then recheck, as above.
+        TypeError where it is not callable."""
+        if not callable(callback):
+            raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
+        self._links.append((callback, get_loop()))
+
+    def discard(self, callback: Callable[[Any], Any]) -> None:
+        """Does nothing where it is not there any more."""
+        for link in list(self._links):
+            if link[0] == callback:
+                try:
+                    self._links.remove(link)
+                except ValueError:  # another thread calls it
+                    continue
+                return
+
+    @defer_interrupt
+    def call(self, thing: Any) -> None:
+        """Has all that are there called with `thing`, each when its loop's turn comes."""
+        here = _current()
+        for _ in range(len(self._links)):
+            try:
+                callback, loop = self._links.pop(0)
+            except IndexError:  # another thread has taken some of them
+                return
+            if here is not None and here._thread is loop._thread:
+                loop.call_soon(callback, thing)
+            else:
+                loop.call_soon_threadsafe(callback, thing)
 
 
 @defer_interrupt

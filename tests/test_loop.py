@@ -424,6 +424,19 @@ def test_fork_in_a_task_leaves_both_loops_working() -> None:
     assert (out.split(), err) == (["child", "7", "parent"], "")
 
 
+def test_what_a_signal_handler_raises_while_the_loop_sleeps_is_the_main_programs() -> None:
+    def handler(number: int, frame: object) -> None:
+        raise ZeroDivisionError
+
+    former = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.01)
+        with pytest.raises(ZeroDivisionError):
+            pycoro.sleep(60)
+    finally:
+        signal.signal(signal.SIGALRM, former)
+
+
 def test_only_the_running_task_and_the_main_program_go_on_in_a_forked_child() -> None:
     process = program(
         """

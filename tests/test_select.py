@@ -109,11 +109,54 @@ def test_a_poll_that_is_asked_in_a_circle_lets_others_run(
     assert done == [1]
 
 
+def test_a_second_poll_meanwhile_and_too_long_a_one_are_refused(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    poller = select.poll()
+    poller.register(pair[0], select.POLLIN)
+    waiting = spawn(poller.poll)
+    sleep(0)
+    with pytest.raises(RuntimeError, match="concurrent"):
+        poller.poll()
+    pair[1].send(b"x")
+    assert waiting.get() == [(pair[0].fileno(), select.POLLIN)]
+    for far in (2**31, 2**64):
+        with pytest.raises(OverflowError):
+            poller.poll(far)
+
+
 def test_names_of_the_module() -> None:
     assert select.POLLIN == stdlib.POLLIN
     assert select.error is OSError
     with pytest.raises(AttributeError, match="would block all tasks"):
-        select.epoll
+        select.kqueue
+
+
+@pytest.mark.skipif(not hasattr(stdlib, "epoll"), reason="this system has no epoll")
+def test_an_epoll_object_waits_while_others_run(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    one, other = pair
+    with select.epoll() as poller:
+        poller.register(one, stdlib.EPOLLIN)
+        assert poller.poll(0) == poller.poll(0.001) == []
+        for _ in range(2):
+            waiting = spawn(poller.poll)
+            sleep(0)
+            other.send(b"x")
+            assert waiting.get() == [(one.fileno(), stdlib.EPOLLIN)]
+            assert poller.poll(0) == waiting.get()  # level-triggered
+            one.recv(1)
+        poller.modify(one, stdlib.EPOLLOUT)
+        assert poller.poll(maxevents=1) == [(one.fileno(), stdlib.EPOLLOUT)]
+        twin = select.epoll.fromfd(poller.fileno())
+        poller.unregister(one)
+        assert (twin.fileno(), twin.poll(0)) == (poller.fileno(), [])
+        with pytest.raises(FileNotFoundError):
+            poller.unregister(one)
+    assert poller.closed
+    with pytest.raises(ValueError, match="closed epoll"):
+        poller.poll(0)
 
 
 def test_a_timeout_that_is_no_number_is_refused() -> None:

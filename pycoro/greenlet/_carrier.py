@@ -15,19 +15,16 @@ from ..coroutine import Coroutine
 class Carrier(Coroutine):
     """Stands for a greenlet that runs wherever pycoro wants to know the running coroutine."""
 
-    __slots__ = ("_greenlet",)
-
-    _greenlet: Any
+    __slots__ = ("_carried",)  # the greenlet, if nobody else has a reference to it
 
 
-def carry(greenlet: Any, notes: Any) -> Carrier:
-    """A blank one; `notes` is what the last one had in _notes, or None."""
+def carry(notes: dict[Any, Any] | None) -> Carrier:
+    """A blank one; `notes` is what the last one of the greenlet had in _notes, or None."""
     carrier = Coroutine.__new__(Carrier)
     carrier._entry = carrier._context = carrier._stack_size = carrier._wait = None
-    carrier._name = type(greenlet).__name__
+    carrier._name = "greenlet"
     carrier._thread = thread = threads.of_this()
     carrier._parent = thread.main
-    carrier._greenlet = greenlet  # whoever can switch to this one keeps that one alive
     if notes is not None:
         carrier._notes = notes
     return carrier
