@@ -1,25 +1,32 @@
 """greenlet (PyPI) on pycoro's stacks: the same names, signatures and semantics as its version 3.5.
 
 install() puts this module in its place, for programs that import greenlet; do that first.
-`python -m pycoro.greenlet program` does it, then runs the program. The C API is there too, so that
-extension modules compiled for greenlet (gevent's) run on it.
+`python -m pycoro.greenlet program` does it, then runs the program. The C API is there, too:
+extension modules compiled for greenlet run on it, gevent's among them.
+
+What differs: each greenlet has a stack of its own, of pycoro.stack_size() bytes, where PyPI's have
+the thread's, and counts its calls from none; nothing is copied, so _stack_saved is what is in use.
+A suspended greenlet that is in a cycle of garbage is unwound by the collector, where PyPI's is
+lost, up to Python 3.14. Not there, for there is nothing for them to do: UnswitchableGreenlet and
+_greenlet.get_tstate_trash_delete_nesting(), which test PyPI's copying; the folder of C headers.
 """
 
 from __future__ import annotations
 
 import sys
 
+from ..coroutine import stack_size as set_stack_size
 from . import _greenlet
 from ._greenlet import (
     _C_API,
-    CLOCKS_PER_SEC,
-    GREENLET_USE_CONTEXT_VARS,
-    GREENLET_USE_GC,
-    GREENLET_USE_TRACING,
+    CLOCKS_PER_SEC as CLOCKS_PER_SEC,
+    GREENLET_USE_CONTEXT_VARS as GREENLET_USE_CONTEXT_VARS,
+    GREENLET_USE_GC as GREENLET_USE_GC,
+    GREENLET_USE_TRACING as GREENLET_USE_TRACING,
     GreenletExit,
-    enable_optional_cleanup,
+    enable_optional_cleanup as enable_optional_cleanup,
     error,
-    get_clocks_used_doing_optional_cleanup,
+    get_clocks_used_doing_optional_cleanup as get_clocks_used_doing_optional_cleanup,
     getcurrent,
     gettrace,
     greenlet,
@@ -32,15 +39,25 @@ __all__ = [
     "__version__",
     "error",
     "getcurrent",
-    "greenlet",
     "gettrace",
+    "greenlet",
     "settrace",
 ]
 
 __version__ = "3.5.6"  # of greenlet, whose API this is: programs compare it
 
 
-def install() -> None:
-    """From now on `import greenlet` gives this module."""
+def install(stack_size: int | None = None) -> None:
+    """From now on `import greenlet` gives this module. `stack_size`: of all greenlets, in bytes,
+    as pycoro.stack_size() sets it. RuntimeError where greenlet has been imported already, for
+    others may have its names; ValueError for a size out of bounds."""
+    other = sys.modules.get("greenlet")
+    if other is not None and other is not sys.modules[__name__]:
+        raise RuntimeError(
+            "greenlet has been imported already: pycoro.greenlet.install() must come before all "
+            "that imports it"
+        )
+    if stack_size is not None:
+        set_stack_size(stack_size)
     sys.modules["greenlet"] = sys.modules[__name__]
     sys.modules["greenlet._greenlet"] = _greenlet

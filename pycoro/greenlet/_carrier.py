@@ -33,7 +33,7 @@ def carry(notes: dict[Any, Any] | None) -> Carrier:
 def measure(greenlet: Any) -> int:
     """Bytes of C stack under a greenlet that a Python function has suspended, in whichever way."""
     back = greenlet.getcurrent().switch
-    depths = []
+    depths: list[int] = []
     for run in (lambda: greenlet.getcurrent().parent.switch(), lambda: back(), lambda: back(*())):
         suspended = greenlet(run)
         suspended.switch()
