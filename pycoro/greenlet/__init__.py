@@ -19,14 +19,8 @@ from ..coroutine import stack_size as set_stack_size
 from . import _greenlet
 from ._greenlet import (
     _C_API,
-    CLOCKS_PER_SEC as CLOCKS_PER_SEC,
-    GREENLET_USE_CONTEXT_VARS as GREENLET_USE_CONTEXT_VARS,
-    GREENLET_USE_GC as GREENLET_USE_GC,
-    GREENLET_USE_TRACING as GREENLET_USE_TRACING,
     GreenletExit,
-    enable_optional_cleanup as enable_optional_cleanup,
     error,
-    get_clocks_used_doing_optional_cleanup as get_clocks_used_doing_optional_cleanup,
     getcurrent,
     gettrace,
     greenlet,
@@ -45,6 +39,13 @@ __all__ = [
 ]
 
 __version__ = "3.5.6"  # of greenlet, whose API this is: programs compare it
+
+CLOCKS_PER_SEC = _greenlet.CLOCKS_PER_SEC
+GREENLET_USE_CONTEXT_VARS = _greenlet.GREENLET_USE_CONTEXT_VARS
+GREENLET_USE_GC = _greenlet.GREENLET_USE_GC
+GREENLET_USE_TRACING = _greenlet.GREENLET_USE_TRACING
+enable_optional_cleanup = _greenlet.enable_optional_cleanup
+get_clocks_used_doing_optional_cleanup = _greenlet.get_clocks_used_doing_optional_cleanup
 
 
 def install(stack_size: int | None = None) -> None:
