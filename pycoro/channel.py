@@ -122,6 +122,7 @@ class Channel(Exchange):
         return self._wait_to_get(timeout)
 
     def _attempt_get(self, peek: bool = False) -> Any:
+        self._forget_parent()
         return self._take() if len(self.putters) > self._promised else NOTHING
 
     def _take(self) -> Any:
@@ -140,6 +141,7 @@ class Channel(Exchange):
             self.getters.appendleft(waiter)
         else:
             self.getters.append(waiter)
+        self._forget_parent()
         self._call_getters()
 
     def _call_getters(self) -> None:

@@ -18,6 +18,7 @@ from .checks import check_timeout
 from .exchange import NOTHING, Exchange, Full
 from .loop import get_loop
 from .schedule import BROKEN_OFF
+from .semaphore import Semaphore
 from .timers import Timer
 from .waiting import pass_on_until, wake
 from .wakeup import defer_interrupt
@@ -148,18 +149,36 @@ class _Ready:
         return repr(self.thing)
 
 
-class _Acquire(_Ready):
+class _Acquire:
     """A semaphore: acquire()."""
 
-    __slots__ = ()
+    __slots__ = ("semaphore",)
+
+    def __init__(self, semaphore: Semaphore) -> None:
+        self.semaphore = semaphore
 
     def _attempt(self) -> Any:
-        return True if self.thing.acquire(blocking=False) else NOTHING
+        return True if self.semaphore.acquire(blocking=False) else NOTHING
 
-    _accept = _attempt
+    def _join(self, option: _Option) -> None:
+        self.semaphore._waiters.append(option)
+        if self.semaphore.counter:
+            self.semaphore._hand_over()
+
+    def _leave(self, option: _Option) -> None:
+        _remove(self.semaphore._waiters, option)
+
+    def _accept(self) -> Any:
+        return True  # it has been handed over
+
+    def _decline(self) -> None:
+        self.semaphore.release()
+
+    def __repr__(self) -> str:
+        return repr(self.semaphore)
 
 
-_KINDS = (Get, Put, After, _Ready)
+_KINDS = (Get, Put, After, _Acquire, _Ready)
 
 
 class _Option:
@@ -167,7 +186,7 @@ class _Option:
 
     __slots__ = ("case", "choice", "item", "number", "timer", "waiter")
 
-    _thread = None  # see claim() of exchange.py
+    _handle = _thread = None  # not a coroutine: see claim() of exchange.py, and WaitQueue.pop()
 
     def __init__(self, choice: _Choice, waiter: Any, number: int, case: Any) -> None:
         self.choice = choice
@@ -308,11 +327,10 @@ def _case_of(case: Any) -> Any:
         return case
     if isinstance(case, Exchange):
         return Get(case)
-    if hasattr(case, "rawlink") and hasattr(case, "unlink"):
-        if hasattr(case, "acquire"):
-            return _Acquire(case)
-        if hasattr(case, "ready"):
-            return _Ready(case)
+    if isinstance(case, Semaphore):
+        return _Acquire(case)
+    if all(hasattr(case, name) for name in ("ready", "rawlink", "unlink")):
+        return _Ready(case)
     raise TypeError(
         "a case must be a queue, Get(), Put(), After(), or have ready() and rawlink(), as tasks "
         f"and events: not {type(case).__name__}"

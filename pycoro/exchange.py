@@ -14,6 +14,7 @@ choice is: see choice.py.
 
 from __future__ import annotations
 
+import os
 import queue as _stdlib
 import types
 from collections import deque
@@ -83,10 +84,21 @@ def take_first(line: deque[Any]) -> Any:
         return None
 
 
+_generation = 0  # of processes
+
+
+def _after_fork_in_child() -> None:
+    global _generation
+    _generation += 1
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
+
+
 class Exchange:
     """The waiting of get() and put(). Subclasses say what there is to get, and where to put it."""
 
-    __slots__ = ("__weakref__", "_promised", "getters", "putters")
+    __slots__ = ("__weakref__", "_generation", "_promised", "getters", "putters")
 
     __class_getitem__: ClassVar[Any] = classmethod(types.GenericAlias)
 
@@ -94,6 +106,13 @@ class Exchange:
         self.getters: deque[Any] = deque()  # who waits to get, in their order
         self.putters: deque[Any] = deque()  # who waits to put
         self._promised = 0
+        self._generation = _generation
+
+    def _forget_parent(self) -> None:
+        """In a forked child: who has been called in the parent does not come."""
+        if self._generation != _generation:
+            self._generation = _generation
+            self._promised = 0
 
     # ---- what subclasses say; choose() asks them, too ----
 

@@ -155,9 +155,8 @@ class Condition:
         where the lock is not held; TypeError, ValueError for a timeout that is no number."""
         self._check_owned("wait")
         check_timeout(timeout)
-        loop = get_loop()
-        waiter = loop.enlist(self._queue)
-        self._queue.append(waiter)  # before the lock is released, so that no notify() is missed
+        loop = self._queue.enter()  # before the lock is released, so that no notify() is missed
+        waiter = _current()
         count = self._release()
         try:
             return pass_on_until(loop, waiter, self._queue, timeout)
@@ -230,7 +229,7 @@ class Condition:
     def _blockers(self, waiter: Coroutine) -> list[Coroutine]:
         """For reports: of who has been woken, and wants the lock back."""
         lock = self._lock
-        if isinstance(lock, RLock) and waiter in list(lock._block._queue):
+        if isinstance(lock, RLock) and waiter in list(lock._block._waiters):
             return lock._blockers(waiter)
         return []
 

@@ -87,6 +87,12 @@ class Store(Exchange):
     def _peek(self) -> Any:
         return self._items[0]
 
+    def _forget_parent(self) -> None:
+        former = self._generation
+        super()._forget_parent()
+        if former != self._generation:
+            self._reserved = 0
+
     def _size(self) -> int:
         if self._atomic:
             return len(self._items)
@@ -106,6 +112,7 @@ class Store(Exchange):
             self._reserved += 1  # as _reserve() does
             if len(self._items) + self._reserved > self._maxsize:
                 self._reserved -= 1
+                self._forget_parent()
                 if not self._reserve():
                     raise Full
             self._reserved -= 1
@@ -121,6 +128,7 @@ class Store(Exchange):
         with self._mutex:
             if self.is_shutdown:
                 raise ShutDown
+            self._forget_parent()
             if self._qsize() + self._reserved >= self._maxsize:
                 raise Full
             self._put(item)
@@ -195,6 +203,8 @@ class Store(Exchange):
     # ---- getting ----
 
     def _attempt_get(self, peek: bool = False) -> Any:
+        if self._promised:
+            self._forget_parent()
         item = self._take(peek, 0 if peek else self._promised)
         if item is NOTHING:
             if self.is_shutdown:
@@ -225,6 +235,8 @@ class Store(Exchange):
         else:
             self.getters.append(waiter)
         self._open = self._free = False
+        if self._promised:
+            self._forget_parent()
         if self._items or self.is_shutdown or not self._atomic:
             self._call_getters()
 
