@@ -36,6 +36,7 @@ class Wait:
         while frame is not None and _is_ours(frame):
             if frame.f_code.co_name not in ("switch", "_main"):
                 self.call = frame.f_code.co_qualname.replace("__enter__", "acquire")
+                self.call = self.call.replace("Ending.", "Task.")  # a part of Task
                 self.thing = frame.f_locals.get("self", self.thing)
             frame = frame.f_back
         if self.thing is coroutine._thread.loop:
@@ -103,7 +104,7 @@ def look(coroutines: Iterable[Coroutine], most: int) -> list[Wait]:
         coroutine = todo.pop()
         if coroutine not in waits and _native.is_suspended(coroutine):
             waits[coroutine] = wait = Wait(coroutine)
-            todo += wait.blockers
+            todo += reversed(wait.blockers)
     found = list(waits.values())
     _guess_holders(found)
     return found
