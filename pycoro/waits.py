@@ -35,7 +35,8 @@ class Wait:
         frame: FrameType | None = _native.frame(coroutine)
         while frame is not None and _is_ours(frame):
             if frame.f_code.co_name not in ("switch", "_main"):
-                self.call = _call_of(frame.f_code.co_qualname)
+                self.call = frame.f_code.co_qualname.replace("__enter__", "acquire")
+                self.call = self.call.replace("Ending.", "Task.")  # a part of Task
                 self.thing = frame.f_locals.get("self", self.thing)
             frame = frame.f_back
         if self.thing is coroutine._thread.loop:
@@ -103,7 +104,7 @@ def look(coroutines: Iterable[Coroutine], most: int) -> list[Wait]:
         coroutine = todo.pop()
         if coroutine not in waits and _native.is_suspended(coroutine):
             waits[coroutine] = wait = Wait(coroutine)
-            todo += wait.blockers
+            todo += reversed(wait.blockers)
     found = list(waits.values())
     _guess_holders(found)
     return found
@@ -152,8 +153,3 @@ def rings(waits: list[Wait]) -> Iterator[list[Wait]]:
                 places[step] = len(path)
                 path.append(wait)
                 following.append(iter(wait.blockers))
-
-
-def _call_of(name: str) -> str:
-    """As the caller knows it: Ending is a part of Task, and `with` acquires."""
-    return name.replace("__enter__", "acquire").replace("Ending.", "Task.")

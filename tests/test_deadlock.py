@@ -84,7 +84,7 @@ def test_a_ring_comes_first_with_who_holds_what_and_where(make: Any, state: str)
         "        at here in withdraw",
         "        held by Task 'deposit'",
         "1 also waits:",
-        "    the main program waits in joinall() of <2 more of 2 objects>",
+        "    the main program waits in joinall() of <2 of 2: Task 'deposit', Task 'withdraw'>",
         "        at here in <lambda>",
     ]
 
@@ -165,7 +165,7 @@ def test_a_chain_is_no_ring() -> None:
     tasks = [pycoro.spawn(has_it), pycoro.spawn(wants_it)]
     assert loop_exit(lambda: pycoro.joinall(tasks), *tasks) == [
         "3 wait:",
-        "    the main program waits in joinall() of <2 more of 2 objects>",
+        "    the main program waits in joinall() of <2 of 2: Task 'has_it', Task 'wants_it'>",
         "        at here in <lambda>",
         "    Task 'has_it' waits in Event.wait() of <Event clear links[1]>",
         "        at here in has_it",
@@ -211,7 +211,8 @@ def test_those_that_do_the_same_are_one_line() -> None:
     tasks = [pycoro.spawn(worker) for _ in range(500)] + [pycoro.spawn(other.get)]
     assert loop_exit(lambda: pycoro.joinall(tasks), *tasks) == [
         "502 wait:",
-        "    the main program waits in joinall() of <501 more of 501 objects>",
+        "    the main program waits in joinall() of "
+        "<501 of 501: Task 'worker', Task 'worker', Task 'worker', and 498 more>",
         "        at here in <lambda>",
         "    Task 'worker' and 499 more wait in Event.wait() of <Event clear links[500]>",
         "        at here in worker",
@@ -583,3 +584,26 @@ def test_signals_that_only_python_itself_handles_do_not_count() -> None:
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_DFL
     with pytest.raises(LoopExit):
         Event().wait()
+
+
+def test_a_ring_through_joinall() -> None:
+    lock = RLock()
+
+    def holds() -> None:
+        with lock:
+            pycoro.joinall([pycoro.spawn(wants)])
+
+    def wants() -> None:
+        lock.acquire()
+
+    task = pycoro.spawn(holds)
+    lines = loop_exit(task.join, task)
+    pycoro.wait(timeout=1)
+    assert lines[:6] == [
+        "These 2 wait for each other:",
+        "    Task 'holds' waits in joinall() of <1 of 1: Task 'wants'>",
+        "        at here in holds",
+        "    Task 'wants' waits in RLock.acquire() of <RLock owner='holds' count=1>",
+        "        at here in wants",
+        "        held by Task 'holds'",
+    ]
