@@ -371,8 +371,16 @@ def test_config_counts_where_no_threshold_was_given(told: Told) -> None:
 
 def test_bad_values(told: Told) -> None:
     for bad, kind, text in [
-        ({"threshold": -1}, ValueError, "threshold must be a non-negative number of seconds, not -1"),
-        ({"threshold": float("nan")}, ValueError, "threshold must be .*not nan|threshold must be .*NaN"),
+        (
+            {"threshold": -1},
+            ValueError,
+            "threshold must be a non-negative number of seconds, not -1",
+        ),
+        (
+            {"threshold": float("nan")},
+            ValueError,
+            "threshold must be .*not nan|threshold must be .*NaN",
+        ),
         ({"threshold": "1"}, TypeError, "threshold must be .*number of seconds, not str"),
         ({"repeat": -1}, ValueError, "repeat must be a non-negative number of seconds, not -1"),
         ({"report": 3}, TypeError, "report must be callable, not int"),
