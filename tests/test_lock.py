@@ -716,6 +716,36 @@ def test_ctrl_c_ends_it_while_it_wants_the_lock_back() -> None:
     assert lines == ["interrupted 0", "False"]
 
 
+def test_ctrl_c_ends_what_takes_and_releases_a_lock_for_ever_and_never_waits() -> None:
+    """It may come in the middle of a release, which it must not end: then it comes after that."""
+    lines = output_of("""
+        import _thread, random, threading, time
+        import pycoro
+        from pycoro.lock import Semaphore
+
+        pycoro.sleep(0)
+        lock, caught = Semaphore(), 0
+
+        def interrupts():
+            time.sleep(random.random() * 0.01)
+            _thread.interrupt_main()
+
+        for _ in range(12):
+            interrupter = threading.Thread(target=interrupts)
+            try:
+                interrupter.start()
+                while True:
+                    with lock:
+                        pass
+            except KeyboardInterrupt:
+                caught += 1
+            interrupter.join()
+        pycoro.sleep(0.05)
+        print(caught, lock.counter)
+    """)
+    assert lines == ["12 1"]
+
+
 def test_bad_timeouts_of_a_condition_change_nothing() -> None:
     condition = Condition()
     with condition:
