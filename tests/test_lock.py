@@ -24,6 +24,7 @@ from pycoro.lock import (
     RLock,
     Semaphore,
 )
+from pycoro.scope import CancelScope
 
 SEMAPHORES = ["Semaphore", "BoundedSemaphore"]
 LOCKS = [*SEMAPHORES, "RLock"]
@@ -714,6 +715,35 @@ def test_ctrl_c_ends_it_while_it_wants_the_lock_back() -> None:
         print(condition._lock.locked())
     """)
     assert lines == ["interrupted 0", "False"]
+
+
+def test_a_cancelled_scope_is_left_with_the_lock() -> None:
+    condition = Condition()
+    log: list[Any] = []
+    scopes: list[Any] = []
+
+    def waits(cancels: bool) -> None:
+        with CancelScope() as scope, condition:
+            scopes.append(scope)
+            pycoro.sleep(0)
+            if cancels:  # before it waits: every wait is refused, but not that for the lock
+                scope.cancel()
+            try:
+                condition.wait()
+            finally:
+                log.append(condition._lock._is_owned())
+
+    def holds() -> None:
+        with condition:
+            scopes[-1].cancel()
+            pycoro.sleep(0)
+            log.append("holder")
+
+    for cancels in (True, False):
+        pycoro.joinall([pycoro.spawn(waits, cancels), pycoro.spawn(holds)])
+        assert log == ["holder", True]
+        assert not condition._lock.locked()
+        log.clear()
 
 
 def test_ctrl_c_ends_what_takes_and_releases_a_lock_for_ever_and_never_waits() -> None:
