@@ -333,12 +333,17 @@ def get_loop() -> Loop:
 get_hub = get_loop
 
 
-def _on_ctrl_c() -> None:
+def _on_ctrl_c(is_wanted: Callable[[], bool]) -> None:
     """KeyboardInterrupt in the main program, from a signal handler."""
     loop = _current()._thread.loop
     if loop is None:
         raise KeyboardInterrupt
-    loop.call_soon_threadsafe(loop.interrupt_main, KeyboardInterrupt())
+
+    def interrupt() -> None:
+        if is_wanted():
+            loop.interrupt_main(KeyboardInterrupt())
+
+    loop.call_soon_threadsafe(interrupt)
 
 
 def _is_in_loop() -> bool:
