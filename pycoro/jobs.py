@@ -19,7 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 from . import _native
-from .checks import check_timeout
+from .checks import check_number
 from .event import AsyncResult
 from .loop import Loop, get_loop
 from .mapping import MappingMixin
@@ -84,10 +84,11 @@ class ThreadResult(AsyncResult):
     def _is_awaited_outside(self, home: Loop) -> bool:
         """They need not wait until home's loop has its turn."""
         thread = home._thread
-        for waiter in self._waiting:
+        for waiter in self._waiting or ():
             if waiter._thread is not thread:
                 return True
-        return len(self._links) > 0 and any(loop is not home for loop in self._links.loops())
+        links = self._links
+        return links is not None and any(loop is not home for loop in links.loops())
 
     def _settle(self) -> None:
         """In the loop that has asked for the call."""
@@ -139,7 +140,7 @@ class ThreadPool(MappingMixin):
         self, maxsize: int, hub: Loop | None = None, idle_task_timeout: float = -1
     ) -> None:
         _check_number("maxsize", maxsize)
-        check_timeout(idle_task_timeout)
+        check_number(idle_task_timeout, "idle_task_timeout")
         if hub is not None and not isinstance(hub, Loop):
             raise TypeError(f"hub must be a Loop or None, not {type(hub).__name__}")
         self._hub = hub

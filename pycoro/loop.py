@@ -4,8 +4,8 @@ Each thread has one Loop, made when first asked for. It is a coroutine itself, b
 goes through it: see schedule.py. In its own turn it runs callbacks that are due and takes a look at
 timers and descriptors; that look always has its place in the queue.
 
-`clock` gives seconds; timers are by it. With `jump` set, time passes by itself when all wait: it is
-called with the next timer's time, instead of sleeping until then (testing.py does that).
+`clock` gives seconds; timers are by it. With `jump` set, that is called, with the next timer's
+time, instead of sleeping until then: it polls, and lets time pass (testing.py does that).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from functools import cached_property
 from time import monotonic
 from typing import Any
 
-from . import _native, deadlock
+from . import _native, deadlock, monitor
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .settings import config
 from .threads import bury
 from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
@@ -55,7 +56,8 @@ class Loop(Scheduler):
         super().__init__(self._look)
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
-        self.jump: Callable[[float], None] | None = None
+        self.jump: Callable[[float], list[tuple[Watch, Any]]] | None = None
+        self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
         self.idlers = Idlers()
@@ -152,11 +154,8 @@ class Loop(Scheduler):
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
-            timers = self._timers
-            if len(timers):
-                now = self.clock()
-                while (timer := timers.pop_due(now)) is not None:
-                    self._run_callback(timer)
+            if self._timers.count:
+                self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
@@ -178,13 +177,15 @@ class Loop(Scheduler):
         due = self._timers.next_due()
         if due is None:
             return self._sleep_without_end()
-        if self.jump is None or self.foreign:
-            seconds = min(max(0.0, due - self.clock()), _LONGEST)
-            return self._wakeup.sleep(self._watches.poll, self.ready, seconds)
-        calls = self._watches.poll(0.0)
-        if not calls and not self.ready:
-            self.jump(due)
-        return calls
+        if self.jump is not None:
+            return self.jump(due)
+        seconds = min(max(0.0, due - self.clock()), _LONGEST)
+        return self.sleep_in_kernel(seconds)
+
+    def sleep_in_kernel(self, seconds: float) -> list[tuple[Watch, Any]]:
+        """Until something happens, for so long at most, without end if negative; not at all where
+        somebody is ready. Wakes who waited for it, and gives the callbacks that are to run."""
+        return self._wakeup.sleep(self._watches.poll, self.ready, seconds)
 
     def _wake_idlers(self) -> list[tuple[Watch, Any]]:
         """If nothing is ready and nothing due."""
@@ -205,10 +206,10 @@ class Loop(Scheduler):
 
     def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
         if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return self._wakeup.sleep(self._watches.poll, self.ready, -1.0)
+            return self.sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self._wakeup.sleep(self._watches.poll, self.ready, -1.0)
+                return self.sleep_in_kernel(-1.0)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
@@ -218,6 +219,11 @@ class Loop(Scheduler):
     def threadpool(self) -> Any:
         """The loop's own ThreadPool, made when first asked for; it ends with the loop."""
         return self.threadpool_class(self.threadpool_size, self)
+
+    def start_periodic_monitoring_thread(self) -> monitor.Monitor:
+        """gevent's name for monitor.start(): the one that is there, if there is. Errors:
+        InvalidThreadUseError in another thread."""
+        return monitor.start_for(self)
 
     # ---- the end ----
 
@@ -320,6 +326,8 @@ def get_loop() -> Loop:
     if loop is None:
         loop = thread.loop = Loop()
         on_interrupt(_on_ctrl_c, _is_in_loop)
+        if config.monitor_thread:
+            monitor.start_for(loop)
     return loop  # type: ignore[no-any-return]
 
 
@@ -353,6 +361,7 @@ def _after_fork_in_child() -> None:
     global _process
     _process = os.getpid()
     deadlock.after_fork()
+    monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()

@@ -19,7 +19,7 @@ from typing import Any
 
 from . import _native
 from .coroutine import Coroutine, current
-from .errors import BlockingSwitchOutError, CoroutineExit, LoopExit
+from .errors import BlockingSwitchOutError, Cancelled, CoroutineExit, LoopExit
 from .reports import report, report_unraisable
 from .wakeup import Wakeup, defer_interrupt
 
@@ -100,6 +100,7 @@ class Scheduler(Coroutine):
     __slots__ = (
         "_due",
         "_in_line",
+        "_later",
         "_stale",
         "_turn",
         "_wakeup",
@@ -119,9 +120,11 @@ class Scheduler(Coroutine):
         super().__init__(self._serve, self.main, name="loop", context="empty")
         self.ready: deque[Any] = deque()
         self.errors: dict[Any, list[BaseException]] = {}  # to be raised there, in turn
-        self.cancelling = 0  # scopes that have been cancelled and not been left (see scope.py)
+        # How many cancelled scopes have not been left (see scope.py), and entries are in _later.
+        self.cancelling = 0
         self.closed = False
         self._due: deque[Handle] = deque()  # callbacks whose turn has come
+        self._later: dict[Any, list[BaseException]] = {}  # to be raised in its next wait
         self._stale: dict[Any, int] = {}  # wakes on their way to who waits no more
         self._turn = Handle(look, ())
         self._in_line = True  # is _turn in `ready`?
@@ -178,12 +181,18 @@ class Scheduler(Coroutine):
             self._raise_error()
 
     def _refuse_to_wait(self) -> None:
-        """Raises in who is within a cancelled scope, before it waits; not where it must wait all
-        the same (see semaphore.py)."""
-        if getattr(_current()._wait, "is_firm", False):
+        """Raises what has been put off, or in who is within a cancelled scope, before it waits;
+        not where it must wait all the same (see semaphore.py)."""
+        me = _current()
+        if getattr(me._wait, "is_firm", False):
             return
-        scope = getattr(_current(), "_notes", {}).get("scope")
-        error = scope.verdict() if scope is not None else None
+        error = None
+        if me in self._later:
+            error = self._later[me].pop(0)
+            if not self._later[me]:
+                self._take_later(me)
+        elif (scope := getattr(me, "_notes", {}).get("scope")) is not None:
+            error = scope.verdict()
         if error is not None:
             self._break_off()
             raise error
@@ -236,17 +245,64 @@ class Scheduler(Coroutine):
         if not (isinstance(error, CoroutineExit) and any(type(e) is type(error) for e in errors)):
             errors.append(error)  # of two kills that it has not noticed yet, one is enough
 
+    @defer_interrupt
+    def break_off(self, waiter: Coroutine, error: BaseException) -> None:
+        """interrupt() for one that waits and has not been woken by anybody; any other is left
+        alone."""
+        where = waiter._wait
+        if where is not None and where is not BROKEN_OFF and where.forget(waiter):
+            waiter._wait = BROKEN_OFF
+            self.ready.append(waiter)
+            self.errors.setdefault(waiter, []).append(error)
+
     def interrupt_main(self, error: BaseException) -> None:
         """Raises the error in the thread's main program, wherever that is."""
+        where = self.main._wait
+        if getattr(where, "is_firm", False):
+            where.is_firm = False  # whatever it must have, it is to end
         self.interrupt(self.main, error)
 
     def _raise_error(self) -> None:
-        me = _current()
-        errors = self.errors.pop(me, None)
+        errors = self.errors.pop(_current(), None)
         if errors:
-            for later in errors[1:]:
-                self.call_soon(self.interrupt, me, later)
+            self.put_off(errors[1:])
             raise errors[0]
+
+    @defer_interrupt
+    def put_off(self, errors: list[BaseException]) -> None:
+        """Raises them in the running coroutine later, one in each of its next waits: for who gets
+        several at once, and can raise but one. Cancelled is dropped, for its scope raises it
+        again."""
+        errors = [error for error in errors if not isinstance(error, Cancelled)]
+        if not errors:
+            return
+        me = _current()
+        if me not in self._later:
+            self._later[me] = []
+            self.cancelling += 1
+            self.call_soon(self._raise_later, me)
+        self._later[me] += errors
+
+    def withdraw(self, error: BaseException) -> None:
+        """It is not to be raised in the running coroutine any more, should it have been put off."""
+        me = _current()
+        if me not in self._later:
+            return
+        self._later[me] = [later for later in self._later[me] if later is not error]
+        if not self._later[me]:
+            self._take_later(me)
+
+    def _raise_later(self, coroutine: Coroutine) -> None:
+        """Should it not have waited until now."""
+        for error in self._take_later(coroutine):
+            self.interrupt(coroutine, error)
+
+    def _take_later(self, coroutine: Any) -> list[BaseException]:
+        errors = self._later.pop(coroutine, None)
+        if errors is None:
+            return []
+        self.cancelling -= 1
+        return errors
 
     # ---- callbacks and their errors ----
 

@@ -56,6 +56,7 @@ class Timeout(BaseException):
         self.exception = exception
         self.ref = ref
         self._timer: Timer | Handle | None = None
+        self._raised: BaseException | None = None  # it has come, and cancel() has not
         self._loop: Loop | None = None
         self._owner: Callable[[], Coroutine | None] | None = None
         self._code: CodeType | None = None
@@ -122,7 +123,8 @@ class Timeout(BaseException):
             self._timer = loop.call_soon(self._expire, owner)
         else:
             self._timer = None
-            loop.interrupt(owner, self._make_error(owner))
+            self._raised = self._make_error(owner)
+            loop.interrupt(owner, self._raised)
 
     def _make_error(self, owner: Coroutine) -> BaseException:
         error: Any = self.exception
@@ -144,6 +146,9 @@ class Timeout(BaseException):
         in another thread than that of its start."""
         timer, loop = self._timer, self._loop
         if timer is None:
+            if self._raised is not None and loop is not None:
+                loop.withdraw(self._raised)
+                self._raised = None
             return
         here = _current()
         if loop is not None and (here is None or here._thread is not loop._thread):

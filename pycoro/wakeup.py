@@ -12,6 +12,7 @@ could not stand. Functions that touch them are marked, and the interrupt waits f
 from __future__ import annotations
 
 import _socket
+import _thread
 import os
 import select
 import signal
@@ -24,9 +25,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
+_get_ident = _thread.get_ident  # not the one that names tasks (thread.py)
+_main_ident = threading.main_thread().ident
+
+
 def is_main_thread() -> bool:
-    # By number: current_thread() would make an object for a thread that threading does not know.
-    return threading.get_ident() == threading.main_thread().ident
+    """By number: current_thread() would make an object for a thread that threading does not know,
+    and a task may pass for a thread."""
+    return _get_ident() == _main_ident
 
 
 class Wakeup:
@@ -129,6 +135,8 @@ def _take_bell() -> int | None:
 
 
 def _after_fork_in_child() -> None:
+    global _main_ident
+    _main_ident = _get_ident()
     # The parent is going to ring these; and here no thread is about to.
     while _bells:
         os.close(_bells.pop())
@@ -184,7 +192,7 @@ def _may_be_cut(frame: FrameType | None) -> bool:
 
 
 # What the loop calls callbacks by; whoever calls these stands whatever they raise.
-_DOORS = ("Handle.run", "Timer.run")
+_DOORS = ("Handle.run", "Timer.run", "Ending._call_links")
 
 
 def _is_in_callback(frame: FrameType | None) -> bool:

@@ -7,9 +7,16 @@ from collections.abc import Iterator
 import pytest
 from peers import api, clean_loop
 
-from pycoro import monkey
+from pycoro import monkey, testing
 
-__all__ = ["api", "clean_loop", "patched"]
+__all__ = ["api", "clean_loop", "clock", "patched"]
+
+
+@pytest.fixture
+def clock(clean_loop: None) -> Iterator[testing.VirtualClock]:
+    """Time in pycoro's loop is virtual, and nothing is left in there."""
+    with testing.virtual_time() as clock:
+        yield clock
 
 
 @pytest.fixture

@@ -165,7 +165,7 @@ class LockMachine(Machine):
         living = [number for number, task in enumerate(self.tasks) if not task.ready()]
         number = data.draw(st.sampled_from(living))
         task = self.tasks[number]
-        started = task.started
+        started = task._entry is None
         task.kill(block=False)
         if not started:
             self.turns = deque(turn for turn in self.turns if turn[0] != number)
@@ -200,7 +200,7 @@ class LockMachine(Machine):
     @invariant()
     def the_queues_are_equal(self) -> None:
         semaphore = getattr(self.lock, "_block", self.lock)
-        assert list(semaphore._queue) == [self.tasks[number] for number in self.queue]
+        assert list(semaphore._waiters) == [self.tasks[number] for number in self.queue]
         assert semaphore.counter == self.free
 
     def teardown(self) -> None:
@@ -320,7 +320,7 @@ class ConditionMachine(Machine):
         self.kill(data.draw(st.sampled_from(living)))
 
     def kill(self, number: int) -> None:
-        started = self.tasks[number].started
+        started = self.tasks[number]._entry is None
         self.tasks[number].kill(block=False)
         if not started:
             self.turns = deque(turn for turn in self.turns if turn[0] != number)
@@ -357,7 +357,7 @@ class ConditionMachine(Machine):
         tasks = self.tasks
         assert list(self.condition._queue) == [tasks[number] for number in self.waiting]
         block = self.condition._lock._block
-        assert list(block._queue) == [tasks[number] for number in self.wanting]
+        assert list(block._waiters) == [tasks[number] for number in self.wanting]
         assert (block.counter == 0) == (self.holder is not None)
 
     def teardown(self) -> None:

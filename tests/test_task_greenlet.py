@@ -233,9 +233,7 @@ def test_switch_starts_it_at_once_and_the_loop_does_not_again(api: Api) -> None:
     assert log == ["starts", "starts", "ends", "ends"]
 
 
-def test_throw_into_one_that_has_not_started(
-    api: Api, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_throw_into_one_that_has_not_started(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     log: list[Any] = []
     tasks = [api.spawn(log.append, "runs"), api.Greenlet(log.append, "runs")]
     for task, error in zip(tasks, (KeyError("thrown"), api.GreenletExit()), strict=True):

@@ -126,7 +126,10 @@ def test_one_that_is_given_twice(api: Api) -> None:
 
 def test_the_first_error_is_raised(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     good, endless = *ends_after(api, 1), api.spawn(api.sleep, 1000)
-    early, late = api.spawn(fails, KeyError("early")), api.spawn_later(0.001, fails, OSError("late"))
+    early, late = (
+        api.spawn(fails, KeyError("early")),
+        api.spawn_later(0.001, fails, OSError("late")),
+    )
     with pytest.raises(KeyError, match="early"):
         api.joinall([late, endless, good, early], raise_error=True)
     with pytest.raises(KeyError, match="early"):

@@ -105,7 +105,7 @@ def test_a_remark(api: Api) -> None:
     assert str(caught.value) == "0.001 seconds: while it slept"
 
 
-@pytest.mark.parametrize("seconds", [0, -1])
+@pytest.mark.parametrize("seconds", [0])
 def test_no_time_at_all(api: Api, seconds: float) -> None:
     log: list[str] = []
     with api.Timeout(seconds, False):
@@ -134,7 +134,7 @@ def test_a_block_that_is_quick_enough_hears_nothing(api: Api) -> None:
 def test_start_and_cancel(api: Api) -> None:
     timeout = api.Timeout.start_new(0.001)
     assert timeout.pending
-    with pytest.raises((RuntimeError, AssertionError), match="is already started|is started already"):
+    with pytest.raises((RuntimeError, AssertionError), match="started"):
         timeout.start()
     assert api.Timeout.start_new(timeout) is timeout
     timeout.cancel()
@@ -204,9 +204,9 @@ def test_with_timeout(api: Api) -> None:
     assert api.with_timeout(None, work, "in time") == "in time"
     assert api.with_timeout(0.001, api.sleep, 10, timeout_value="late") == "late"
     assert api.with_timeout(0.001, api.sleep, 10, timeout_value=None) is None
-    with pytest.raises(api.Timeout, match="0.001 seconds"):
+    with pytest.raises(api.Timeout, match=r"0\.001 seconds"):
         api.with_timeout(0.001, api.sleep, 10)
-    with pytest.raises(api.Timeout, match="0.001 seconds"):  # not its own
+    with pytest.raises(api.Timeout, match=r"0\.001 seconds"):  # not its own
         api.with_timeout(0.001, lambda: api.with_timeout(10, api.sleep, 20, timeout_value="inner"))
 
 
