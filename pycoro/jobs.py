@@ -115,7 +115,7 @@ class ThreadResult(AsyncResult):
         the calls have ended."""
         here, home = _current(), self._home
         if home is not None and here is not None and here._thread is home._thread:
-            self._links.add(callback)  # home is going to settle it
+            self._add_link(callback)  # home is going to settle it
         else:
             super().rawlink(callback)
 
