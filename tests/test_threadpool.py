@@ -871,6 +871,53 @@ def test_a_call_at_exit() -> None:
     ) == ["1", "2"]
 
 
+def test_threads_stay_real_in_a_patched_process() -> None:
+    assert output_of(
+        """
+        from pycoro import monkey
+        monkey.patch_all()
+        import threading, time
+        from concurrent import futures
+        from pycoro import sleep, spawn
+        from pycoro.threadpool import ThreadPool, ThreadPoolExecutor
+
+        ident = monkey.get_original("_thread", "get_ident")
+        real_sleep = monkey.get_original("time", "sleep")
+        main = ident()
+        log = []
+
+        def count():
+            for number in range(3):
+                sleep(0)
+                log.append(number)
+
+        def job():  # which uses what is patched
+            event = threading.Event()
+            helper = threading.Thread(target=event.set)
+            helper.start()
+            event.wait(60)
+            helper.join()
+            time.sleep(0.001)
+            return event.is_set(), ident() != main
+
+        gate = threading.Event()
+        pool = ThreadPool(2)
+        spawn(count).rawlink(lambda task: gate.set())
+        print(pool.apply(gate.wait, (60,)), log, pool.apply(job))
+        lock = threading.Lock()
+        lock.acquire()
+        result = pool.spawn(lock.acquire)
+        spawn(lock.release)
+        print(result.get())
+        pool.kill()
+        with ThreadPoolExecutor(2) as executor:
+            calls = [executor.submit(job), executor.submit(real_sleep, 0.001)]
+            print(len(list(futures.as_completed(calls, timeout=60))), calls[0].result())
+            print(len(futures.wait(calls).done), list(executor.map(abs, [-1, -2])))
+        """
+    ) == ["True [0, 1, 2] (True, True)", "True", "2 (True, True)", "2 [1, 2]"]
+
+
 def test_results_know_where_they_belong(threads: None) -> None:
     pool = ThreadPool(1)
     result = pool.spawn(abs, -1)
