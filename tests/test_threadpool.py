@@ -794,7 +794,8 @@ def test_a_forked_child_starts_its_own_threads() -> None:
         os.waitpid(child, 0)
         gate.set()
         print("parent", [result.get() for result in results], pool.size)
-        """
+        """,
+        "-Wignore",  # of forking with threads
     ) == [
         "child 0 0 0",
         "[5, 4, 3, 2, 1] 3",
@@ -821,7 +822,8 @@ def test_a_call_that_forks() -> None:
             return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
         print(pool.apply(fork), pool.apply(abs, (-4,)))
-        """
+        """,
+        "-Wignore",  # of forking with threads
     ) == ["child 3 1", "0 4"]
 
 
