@@ -306,7 +306,8 @@ class Loop(Scheduler):
         self.idlers.keep(stay)
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
-        self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
+        own = {self._wakeup.fd, self._wakeup.bell}
+        self._watches.after_fork(own, self.ready.append, stay)
         self._wakeup.close(forked=True)
         self._wakeup = Wakeup()
         self._watch_wakeup()
