@@ -69,9 +69,10 @@ def check_seconds(seconds: float, what: str) -> float:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """None is no limit. TypeError, ValueError: as check_seconds()."""
+    """Seconds, or None for no limit; a negative one is over at once. TypeError, ValueError (NaN):
+    it is no number."""
     if timeout is not None:
-        check_seconds(timeout, "timeout")
+        check_number(timeout, "timeout")
 
 
 def check_name(name: str | None) -> str | None:

@@ -84,10 +84,11 @@ class ThreadResult(AsyncResult):
     def _is_awaited_outside(self, home: Loop) -> bool:
         """They need not wait until home's loop has its turn."""
         thread = home._thread
-        for waiter in self._waiting:
+        for waiter in self._waiting or ():
             if waiter._thread is not thread:
                 return True
-        return len(self._links) > 0 and any(loop is not home for loop in self._links.loops())
+        links = self._links
+        return links is not None and any(loop is not home for loop in links.loops())
 
     def _settle(self) -> None:
         """In the loop that has asked for the call."""
