@@ -19,7 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 from . import _native
-from .checks import check_timeout
+from .checks import check_number
 from .event import AsyncResult
 from .loop import Loop, get_loop
 from .mapping import MappingMixin
@@ -123,7 +123,7 @@ class ThreadPool(MappingMixin):
         self, maxsize: int, hub: Loop | None = None, idle_task_timeout: float = -1
     ) -> None:
         _check_number("maxsize", maxsize)
-        check_timeout(idle_task_timeout)
+        check_number(idle_task_timeout, "idle_task_timeout")
         if hub is not None and not isinstance(hub, Loop):
             raise TypeError(f"hub must be a Loop or None, not {type(hub).__name__}")
         self._hub = hub
