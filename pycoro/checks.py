@@ -69,10 +69,9 @@ def check_seconds(seconds: float, what: str) -> float:
 
 
 def check_timeout(timeout: float | None) -> None:
-    """Seconds, or None for no limit; a negative one is over at once. TypeError, ValueError (NaN):
-    it is no number."""
+    """None is no limit. TypeError, ValueError: as check_seconds()."""
     if timeout is not None:
-        check_number(timeout, "timeout")
+        check_seconds(timeout, "timeout")
 
 
 def check_name(name: str | None) -> str | None:
