@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
+import gc
 import queue
 import re
 import signal
@@ -15,7 +17,7 @@ import pytest
 from helpers import in_thread, output_of
 
 import pycoro
-from pycoro import LoopExit, deadlock
+from pycoro import LoopExit, _native, deadlock
 from pycoro.event import AsyncResult, Event
 from pycoro.holding import Sources
 from pycoro.lock import Barrier, BoundedSemaphore, Condition, RLock, Semaphore
@@ -44,6 +46,16 @@ def loop_exit(wait: Callable[[], Any], *tasks: Any) -> list[str]:
     lines = plain(str(caught.value))
     assert lines[0] == SENTENCE
     return lines[1:]
+
+
+@pytest.fixture(autouse=True)
+def _none_of_others() -> None:
+    """Coroutines that other tests have left suspended would be told of as well."""
+    gc.collect()
+    for one in _native.thread_suspended():
+        if one is not pycoro.get_loop():
+            with contextlib.suppress(BaseException):
+                one.throw()
 
 
 # ---- rings ----
