@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any
 
 from . import _native, deadlock, monitor
+from .checks import check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
@@ -229,7 +230,9 @@ class Loop(Scheduler):
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits until there is nothing more to do in this thread: no task can run, no timer is
-        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join."""
+        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join. Errors:
+        TypeError, ValueError for a timeout that is negative or no number."""
+        check_timeout(timeout)
         waiter = self.enlist(self)
         self._joiners.append(waiter)
         if timeout is None:
@@ -242,12 +245,7 @@ class Loop(Scheduler):
                 over.append(True)
                 self.wake(waiter)
 
-        try:
-            timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
-        except BaseException:  # `timeout` is no number
-            waiter._wait = None
-            self.forget(waiter)
-            raise
+        timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
         try:
             self.pass_on()
         finally:
