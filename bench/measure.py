@@ -121,8 +121,9 @@ def nanoseconds(run: Run, *, seconds: float = 0.002, count: int = 0) -> Sample:
 
 
 def _calibrate(run: Run, seconds: float) -> int:
+    # The best of three: one interruption must not make all samples of this run too short.
     n = 1
-    while (taken := _time(run, n)) < seconds / 2:
+    while (taken := min(_time(run, n) for _ in range(3))) < seconds / 2:
         n = max(n * 2, min(n * 50, int(n * seconds / max(taken, 1e-7))))
     return n
 

@@ -5,8 +5,8 @@ What counts is how much the process grows: resident pages (VmRSS) and the page t
 (VmPTE), which sparse stacks need many of. Of the kernel's records of mappings only the number is
 given: one takes about 200 bytes, and a process may have vm.max_map_count of them (65,530).
 
-Every kind does the least that suspends: a plain function that switches to main, or a task that
-waits for an event that all share.
+Every kind does the least that suspends: a plain function that switches to main, a task that waits
+for an event that all share, or one that sleeps.
 """
 
 from __future__ import annotations
@@ -68,6 +68,21 @@ def spawner(module: Any, event_class: Any) -> Kind:
         suspended()
         event.set()
         module.joinall(tasks)
+
+    return measure
+
+
+def sleeper(module: Any) -> Kind:
+    """For pycoro's and gevent's tasks, each with a timer."""
+
+    def measure(n: int, suspended: Callable[[], None]) -> None:
+        sleep = module.sleep
+        tasks: list[Any] = [None] * n
+        for i in range(n):
+            tasks[i] = module.spawn(sleep, 3600)
+        sleep(0)
+        suspended()
+        module.killall(tasks)
 
     return measure
 
@@ -143,6 +158,12 @@ def kinds() -> dict[str, Kind]:
     return {**found, "threads": threads}
 
 
+def sleepers() -> dict[str, Kind]:
+    """Tasks that sleep, by name."""
+    modules = {"pycoro": pycoro, "gevent": peers.load("gevent")}
+    return {f"{name} sleeping": sleeper(module) for name, module in modules.items() if module}
+
+
 def _seconds(function: Callable[[], None]) -> dict[str, float]:
     start, cpu = time.perf_counter(), os.times()
     function()
@@ -156,7 +177,7 @@ def _seconds(function: Callable[[], None]) -> dict[str, float]:
 
 def main() -> None:
     name, count = sys.argv[1], int(sys.argv[2])
-    kind = million if name == "million" else kinds()[name]
+    kind = {**kinds(), **sleepers(), "million": million}[name]
     kind(10, lambda: None)  # what is made once, at the first use, is not to be counted
     gc.collect()
     before = status()

@@ -50,6 +50,12 @@ uintptr_t pc_thread_orphan(void);
 /* A list of all suspended coroutines of the calling thread, main included where it is one. */
 uintptr_t pc_thread_suspended(void);
 
+/* From any thread, about the one whose main coroutine this is: the object of the coroutine that runs
+   there, and a list of all that live there, that one first. None, and an empty list, where the
+   thread has ended. */
+uintptr_t pc_thread_running(uintptr_t main);
+uintptr_t pc_thread_living(uintptr_t main);
+
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
    gives the same to the constructor of `object`, whose _handle it sets to None; RuntimeError
    where that has a living coroutine. */
@@ -83,6 +89,13 @@ uintptr_t pc_set_context(uintptr_t parcel);
 
 /* A copy of the running coroutine's context; None if that is as good. */
 uintptr_t pc_copy_context(void);
+
+/* The module greenlet (PyPI), once, at import of pycoro/greenlet: gives a dict of what is in C of
+   it. `parts` is a tuple: the classes GreenletExit and error; begin(), which makes a thread fit for
+   coroutines; carrier(notes), which gives a Coroutine to stand for a greenlet that runs, with what
+   its last one had in _notes, or None; measure(class), bytes of C stack under a greenlet that a
+   Python function has suspended. */
+uintptr_t pc_greenlet_init(uintptr_t parts);
 
 /* The base class of local, whose __dict__ is another one for each coroutine. begin(object) is called
    when a coroutine uses one for the first time, and gives the dict, which it has put into the

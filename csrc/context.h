@@ -6,8 +6,9 @@
  * times as much for it).
  *
  * Contract: callee-saved registers and the floating point control words travel with the context;
- * the signal mask does not, it belongs to the thread. A context is never switched to from another
- * thread. Built with PC_TELL_TOOLS, AddressSanitizer and valgrind hear of every stack and switch.
+ * the signal mask does not, it belongs to the thread. A context is made under the caller's lock, and
+ * never switched to from another thread. Built with PC_TELL_TOOLS, AddressSanitizer and valgrind
+ * hear of every stack and switch.
  */
 #ifndef PC_CONTEXT_H
 #define PC_CONTEXT_H
@@ -34,8 +35,10 @@ int pc_context_create(struct pc_context *context, char *low, char *high, void (*
 void pc_context_destroy(struct pc_context *context);
 
 /* What a swap_*.c defines. jump: saves the running context into *from and goes on in *to.
-   park: the same, but goes on in a ucontext. */
+   blank: what makecontext is to make a ucontext from; 0, or -1 with errno. park: like jump, but
+   goes on in a ucontext made so. */
 void pc_context_jump(struct pc_context *from, const struct pc_context *to);
+int pc_context_blank(ucontext_t *blank);
 void pc_context_park(struct pc_context *from, const ucontext_t *to);
 
 /* Saves the running context into *from and goes on in *to. */

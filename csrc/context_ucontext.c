@@ -1,7 +1,7 @@
 /* Entering a stack by ucontext, and what tools are told. See context.h.
  *
  * A new context is run at once up to where it switches back, so that from then on it is like any
- * suspended one: the one cost of ucontext (its signal mask calls) is paid once for a stack.
+ * suspended one: what ucontext costs is paid once for a stack.
  */
 #include "context.h"
 
@@ -87,7 +87,7 @@ int pc_context_create(struct pc_context *context, char *low, char *high, void (*
 {
     struct birth birth = {.context = context, .entry = entry, .argument = argument};
     ucontext_t fresh;
-    if (getcontext(&fresh) != 0)
+    if (pc_context_blank(&fresh) != 0)
         return -1;
     *context = (struct pc_context){0};
 #ifdef PC_TELL_TOOLS

@@ -46,7 +46,7 @@ uintptr_t pc_context(uintptr_t object)
     struct pc_coro *coro = coro_of(object);
     if (!coro)
         return PyErr_Occurred() ? 0 : or_none(NULL);
-    if (coro->state == PC_CORO_RUNNING)
+    if (coro->state == PC_CORO_RUNNING && coro->thread->owner)
         pc_py_save(&coro->py, coro->thread->owner);
     return or_none(pc_py_context(&coro->py));
 }
@@ -62,7 +62,7 @@ uintptr_t pc_set_context(uintptr_t parcel)
     if (!coro)
         return PyErr_Occurred() ? 0 : truth(0);
     PyObject *context = PyTuple_GET_ITEM(pair, 1);
-    int running = coro->state == PC_CORO_RUNNING;
+    int running = coro->state == PC_CORO_RUNNING && coro->thread->owner;
     if (running)
         pc_py_save(&coro->py, coro->thread->owner);
     PyObject *former =
@@ -77,6 +77,52 @@ uintptr_t pc_copy_context(void)
 {
     void *context = pc_py_copy_context(pc_py_thread());
     return !context && PyErr_Occurred() ? 0 : or_none(context);
+}
+
+/* The thread whose main coroutine this is; NULL where it has ended, or, with TypeError, for no
+   coroutine. */
+static struct pc_thread *thread_of(uintptr_t main)
+{
+    struct pc_coro *coro = coro_of(main);
+    return coro && coro->thread && coro == &coro->thread->main ? coro->thread : NULL;
+}
+
+uintptr_t pc_thread_running(uintptr_t main)
+{
+    struct pc_thread *thread = thread_of(main);
+    if (PyErr_Occurred())
+        return 0;
+    return or_none(thread ? Py_XNewRef(pc_object_of(thread->current)) : NULL);
+}
+
+static int append(PyObject *list, const struct pc_coro *coro)
+{
+    PyObject *object = pc_object_of(coro);
+    return object ? PyList_Append(list, object) : 0;
+}
+
+uintptr_t pc_thread_living(uintptr_t main)
+{
+    PyObject *list = PyList_New(0); /* first: on 3.11 that may run code */
+    struct pc_thread *thread = list ? thread_of(main) : NULL;
+    if (!list || PyErr_Occurred())
+        goto failed;
+    if (!thread)
+        return (uintptr_t)list;
+    /* A list that grows runs no code, so the ring stays as it is. */
+    struct pc_coro *coro = &thread->main;
+    if (append(list, thread->current) != 0)
+        goto failed;
+    do {
+        if (coro != thread->current && append(list, coro) != 0)
+            goto failed;
+        coro = coro->next;
+    } while (coro != &thread->main);
+    return (uintptr_t)list;
+
+failed:
+    Py_XDECREF(list);
+    return 0;
 }
 
 intptr_t pc_stack_least(void)

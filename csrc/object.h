@@ -24,6 +24,7 @@ enum pc_slot {
     PC_NAME,
     PC_STACK_BYTES,
     PC_THREAD,
+    PC_NOTES,
     PC_SLOTS
 };
 
@@ -62,11 +63,21 @@ static inline int pc_object_has_ended(PyObject *object)
     return !pc_object_coro(object) && pc_object_get(object, PC_RUN) == Py_None;
 }
 
+/* The object that stands for the coroutine, borrowed, or NULL. One whose last reference has gone is
+   none any more, though its end may still be calling weak references' callbacks: a new reference
+   to it would not keep it. */
+static inline PyObject *pc_object_of(const struct pc_coro *coro)
+{
+    PyObject *object = (PyObject *)coro->object;
+    return object && Py_REFCNT(object) > 0 ? object : NULL;
+}
+
 /* The object stands for the coroutine, which has none. */
 void pc_object_bind(PyObject *object, struct pc_coro *coro);
 
-/* The coroutine, if it has an object, has it no more. */
+/* The coroutine, if it has an object, has it no more. The second: nor a greenlet. */
 void pc_object_unbind(struct pc_coro *coro);
+void pc_object_unbind_all(struct pc_coro *coro);
 
 /* Has something suspended or running be looked after by called(), at the thread's next switch. */
 void pc_object_call(struct pc_coro *coro);

@@ -2,28 +2,24 @@
 #define _GNU_SOURCE
 #include "stack.h"
 
-#include <errno.h>
+#include "pages.h"
+
 #include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef PC_STACK_HOSTILE
 #include <sys/mman.h>
-
-#ifndef MADV_GUARD_INSTALL /* Linux 6.13: guards without a mapping of their own */
-#define MADV_GUARD_INSTALL 102
-#define MADV_GUARD_REMOVE 103
-#endif
-#ifndef MAP_NORESERVE /* a hint only: not every system knows it */
-#define MAP_NORESERVE 0
 #endif
 
 enum {
-    PAGE = 4096,
+    PAGE = PC_PAGE,
     GUARD = 4 * PAGE,      /* more than the frame of any C function without a stack probe */
     WIRE = 4 * PAGE,       /* the tripwire */
     STEP = 32 << 10,       /* how much opens at a time */
-    EXTRA = 3 << 20,       /* below the reserve of the first stacks of a class, ... */
+    EXTRA = 3 << 20,       /* below the reserve of the first stacks of a class, at least, ... */
     EXTRA_STACKS = 1024,   /* ... of this many */
+    TABLE = 2 << 20,       /* bytes of address space that one page table maps, itself a page */
     DATA = 12 << 10,       /* above the border's page: room that most users never leave */
     COLOURS = 8,           /* borders differ by COLOUR bytes, this many of them */
     COLOUR = 64,
@@ -32,6 +28,7 @@ enum {
     LEAST_DEPTH = KEEP_DEPTH + 2 * PAGE, /* of C stack above the reserve, in the smallest */
     WARM_MOST = 16384,     /* free stacks that may keep their pages */
     SLAB_MOST = 256 << 20, /* bytes of address space; the first slabs are smaller */
+    AHEAD = 16,            /* spans that are guarded in one call, at most */
 };
 
 struct pc_slab {
@@ -39,7 +36,8 @@ struct pc_slab {
     struct pc_class *class;
     char *memory;
     size_t span, extra; /* bytes of each span in all, and of extra in it */
-    size_t count, cut;  /* spans in all, spans that were handed out at least once */
+    /* Spans: in all, with their guards in place, and handed out at least once. */
+    size_t count, guarded, cut;
     struct pc_stack stacks[];
 };
 
@@ -56,7 +54,6 @@ struct pc_class {
 static _Atomic(struct pc_slab *) slabs;
 static struct pc_class *classes;
 static size_t warm_count, in_use_count, trimmed_count;
-static int guard_by_mprotect; /* decided by the first guard */
 
 static size_t round_up(size_t size, size_t reserve)
 {
@@ -81,48 +78,43 @@ static struct pc_class *find_class(size_t size, size_t reserve)
     return classes = class;
 }
 
-/* As many spans as `count`, or fewer when address space is short: says how many. */
-static void *map_spans(size_t *count, size_t span)
+/* As many spans as `count`, or fewer when address space is short: says how many. Those with extra
+   meet in the middle between two borders of page tables, so that the guard of one and what most
+   users touch of the one below, its tripwire included, take one table and not two. */
+static char *map_spans(size_t *count, size_t span, size_t extra)
 {
+    const size_t table = extra ? TABLE : 0;
     for (; *count >= 1; *count /= 2) {
-        void *memory = mmap(NULL, *count * span, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-        if (memory != MAP_FAILED)
-            return memory;
+        char *memory = pc_pages_map(*count * span + table);
+        if (memory)
+            return extra ? memory + ((table / 2 - (uintptr_t)memory) & (table - 1)) : memory;
     }
-    return MAP_FAILED;
+    return NULL;
 }
 
 static struct pc_slab *map_slab(struct pc_class *class)
 {
-    size_t count = class->next_count;
-    size_t extra = class->stacks < EXTRA_STACKS ? EXTRA : 0, span = class->size + extra;
+    size_t count = class->next_count, span = class->size;
+    if (class->stacks < EXTRA_STACKS)
+        span = (span + EXTRA + TABLE - 1) & -(size_t)TABLE;
+    size_t extra = span - class->size;
     while (count > 1 && count * span > SLAB_MOST)
         count /= 2;
     struct pc_slab *slab = calloc(1, sizeof *slab + count * sizeof slab->stacks[0]);
     if (!slab)
         return NULL;
     size_t most = count;
-    void *memory = map_spans(&count, span);
-    if (memory == MAP_FAILED && extra) { /* rather none of them than no stack */
+    char *memory = map_spans(&count, span, extra);
+    if (!memory && extra) { /* rather none of them than no stack */
         extra = 0;
         span = class->size;
         count = most;
-        memory = map_spans(&count, span);
+        memory = map_spans(&count, span, extra);
     }
-    if (memory == MAP_FAILED) {
+    if (!memory) {
         free(slab);
         return NULL;
     }
-#ifdef MADV_NOHUGEPAGE
-    /* A huge page would make one small coroutine cost 2 MiB. EINVAL only says that this kernel
-       has no huge pages. */
-    if (madvise(memory, count * span, MADV_NOHUGEPAGE) != 0 && errno != EINVAL) {
-        munmap(memory, count * span);
-        free(slab);
-        return NULL;
-    }
-#endif
     slab->memory = memory;
     slab->count = count;
     slab->span = span;
@@ -137,28 +129,10 @@ static struct pc_slab *map_slab(struct pc_class *class)
     return slab;
 }
 
-static int close_range(char *low, size_t size)
-{
-    if (!guard_by_mprotect) {
-        if (madvise(low, size, MADV_GUARD_INSTALL) == 0)
-            return 0;
-        if (errno != EINVAL)
-            return -1;
-        guard_by_mprotect = 1;
-    }
-    return mprotect(low, size, PROT_NONE);
-}
-
-static int open_range(char *low, size_t size)
-{
-    return guard_by_mprotect ? mprotect(low, size, PROT_READ | PROT_WRITE)
-                             : madvise(low, size, MADV_GUARD_REMOVE);
-}
-
 static void drop_pages(char *low, char *high)
 {
     /* Failing to give memory back is no failure for the owner; pages merely stay. */
-    if (madvise(low, (size_t)(high - low), MADV_DONTNEED) == 0)
+    if (pc_pages_drop(low, (size_t)(high - low)) == 0)
         trimmed_count++;
 }
 
@@ -205,14 +179,49 @@ static char *top_of_reserve(const struct pc_stack *stack)
     return top_of_guard(stack) + stack->slab->extra + stack->slab->class->reserve;
 }
 
-/* Puts the tripwire below `top`. Where guards are mappings, all down to the guard is one with it:
-   two mappings a stack, not four. */
-static int set_wire(struct pc_stack *stack, char *top)
+/* Where the tripwire is that ends at `top`. Where guards are mappings, all down to the guard is one
+   with it: two mappings a stack, not four. */
+static struct iovec wire_below(const struct pc_stack *stack, char *top)
 {
     char *low = top_of_guard(stack);
-    if (!guard_by_mprotect && top - low > WIRE)
+    if (!pc_pages_are_split() && top - low > WIRE)
         low = top - WIRE;
-    return low == top ? 0 : close_range(low, (size_t)(top - low));
+    return (struct iovec){low, (size_t)(top - low)};
+}
+
+static int set_wire(struct pc_stack *stack, char *top)
+{
+    struct iovec wire = wire_below(stack, top);
+    return wire.iov_len ? pc_pages_close(wire.iov_base, wire.iov_len) : 0;
+}
+
+/* Makes the next spans of the slab into stacks: so many at once as there are before them, for a
+   call for each would cost as much as the rest, and few stacks shall not pay for many. */
+static int guard_spans(struct pc_slab *slab)
+{
+    struct iovec ranges[2 * AHEAD], *end = ranges;
+    size_t first = slab->guarded, count = slab->count - first, most = first ? first : 1;
+    if (most > AHEAD)
+        most = AHEAD;
+    if (pc_pages_are_split()) /* mappings are scarce */
+        most = 1;
+    if (count > most)
+        count = most;
+    for (size_t i = first; i < first + count; i++) {
+        struct pc_stack *stack = &slab->stacks[i];
+        stack->slab = slab;
+        stack->low = slab->memory + i * slab->span;
+        stack->shut = top_of_reserve(stack);
+        stack->border = stack->low + slab->span - DATA - PAGE + BORDER_IN_PAGE + i % COLOURS * COLOUR;
+        /* Without extra the reserve is small enough to be shut as a whole, with the guard. */
+        *end++ = (struct iovec){stack->low, slab->extra ? GUARD : (size_t)(stack->shut - stack->low)};
+        if (slab->extra)
+            *end++ = wire_below(stack, stack->shut);
+    }
+    if (pc_pages_close_all(ranges, (size_t)(end - ranges)) != 0)
+        return -1;
+    slab->guarded += count;
+    return 0;
 }
 
 static struct pc_stack *cut_stack(struct pc_class *class, enum pc_stack_error *error)
@@ -224,21 +233,11 @@ static struct pc_stack *cut_stack(struct pc_class *class, enum pc_stack_error *e
         *error = PC_STACK_NO_MEMORY;
         return NULL;
     }
-    struct pc_stack *stack = &slab->stacks[slab->cut];
-    stack->slab = slab;
-    stack->low = slab->memory + slab->cut * slab->span;
-    stack->shut = top_of_reserve(stack);
-    stack->border = stack->low + slab->span - DATA - PAGE + BORDER_IN_PAGE +
-                    slab->cut % COLOURS * COLOUR;
-    /* Without extra the reserve is small enough to be shut as a whole: one call less. */
-    size_t closed = slab->extra ? GUARD : (size_t)(stack->shut - stack->low);
-    if (close_range(stack->low, closed) != 0 ||
-        (slab->extra && set_wire(stack, stack->shut) != 0)) {
-        *error = guard_by_mprotect ? PC_STACK_NO_MAPPINGS : PC_STACK_NO_MEMORY;
+    if (slab->cut == slab->guarded && guard_spans(slab) != 0) {
+        *error = pc_pages_are_split() ? PC_STACK_NO_MAPPINGS : PC_STACK_NO_MEMORY;
         return NULL;
     }
-    slab->cut++;
-    return stack;
+    return &slab->stacks[slab->cut++];
 }
 
 struct pc_stack *pc_stack_get(size_t size, size_t reserve, enum pc_stack_error *error)
@@ -341,10 +340,10 @@ int pc_stack_open(struct pc_stack *stack)
     if (top <= guard)
         return -1;
     char *low = top - guard > STEP ? top - STEP : guard;
-    if (open_range(low, (size_t)(top - low)) != 0)
+    if (pc_pages_open(low, (size_t)(top - low)) != 0)
         return -1;
     stack->shut = low;
-    return guard_by_mprotect ? 0 : set_wire(stack, low);
+    return pc_pages_are_split() ? 0 : set_wire(stack, low);
 }
 
 int pc_stack_shut(struct pc_stack *stack, const char *sp)
@@ -356,8 +355,8 @@ int pc_stack_shut(struct pc_stack *stack, const char *sp)
         return -1;
     /* If the system says no, it all stays open: safe, for the guard itself never opened. */
     char *guard = top_of_guard(stack);
-    if (!guard_by_mprotect && stack->shut > guard &&
-        open_range(guard, (size_t)(stack->shut - guard)) != 0)
+    if (!pc_pages_are_split() && stack->shut > guard &&
+        pc_pages_open(guard, (size_t)(stack->shut - guard)) != 0)
         return 0;
     drop_pages(stack->shut, top);
     if (set_wire(stack, top) == 0)

@@ -5,9 +5,9 @@
  *     | guard | extra | reserve | ... C stack, growing down | border | data, growing up ... |
  *
  * The guard never opens. At the top of the reserve is a tripwire: it faults, and pc_stack_open()
- * moves it down a step (see guard.h: that is how a runaway recursion is noticed). Extra, 3 MiB, is
- * for recursion that cannot be stopped and may end by itself; only the first 1,024 stacks of a size
- * have it (a few more, to fill a slab), for it costs page tables when there are many. The
+ * moves it down a step (see guard.h: that is how a runaway recursion is noticed). Extra, 3 MiB or
+ * more, is for recursion that cannot be stopped and may end by itself; only the first 1,024 stacks
+ * of a size have it (a few more, to fill a slab), for it costs page tables when there are many. The
  * border is in the middle of a page, so that a shallow user of both sides touches one page, and
  * differs from stack to stack, so that hot lines of many do not fall into the same cache sets.
  *

@@ -21,6 +21,11 @@ void pc_context_jump(struct pc_context *from, const struct pc_context *to)
     fesetenv(&floating);
 }
 
+int pc_context_blank(ucontext_t *blank)
+{
+    return getcontext(blank); /* anew each time: setcontext takes the signal mask from it */
+}
+
 void pc_context_park(struct pc_context *from, const ucontext_t *to)
 {
     jmp_buf here;

@@ -1,20 +1,21 @@
 """Names and addresses: the stdlib's look-ups, which ask name servers in a thread meanwhile.
 
-What the C library answers by itself (numbers, "localhost") it is asked at once. Each other look-up
-gets a thread of its own, which ends with it.
+What the C library answers by itself (numbers, "localhost") it is asked at once. Other look-ups are
+made by the loop's thread pool, as many at a time as that has threads. The same question asked by
+several tasks at the same time, in whatever threads, is asked once. Nothing is kept after that.
 """
 
 from __future__ import annotations
 
-import _thread
+import os
 import socket as _stdlib
 from collections.abc import Callable
 from typing import Any
 
+from .event import AsyncResult
+from .jobs import ThreadPool
 from .loop import get_loop
-from .wakeup import defer_interrupt
 
-_start_thread = _thread.start_new_thread
 _getaddrinfo = _stdlib.getaddrinfo
 _gethostbyaddr = _stdlib.gethostbyaddr
 _gethostbyname = _stdlib.gethostbyname
@@ -38,47 +39,58 @@ def is_quick(host: Any) -> bool:
     return False
 
 
-class _Call:
-    """A call in a thread, and who waits for it."""
-
-    __slots__ = ("error", "result", "waiter")
-
-    def __init__(self) -> None:
-        self.waiter: Any = None
-        self.result: Any = None
-        self.error: BaseException | None = None
-
-    def forget(self, waiter: Any) -> bool:
-        self.waiter = None
-        return True
+# Questions that a thread is asking just now. Whoever has the same one waits for that answer.
+_asked: dict[Any, AsyncResult] = {}
 
 
-@defer_interrupt
-def call_in_thread(function: Callable[..., Any], *args: Any) -> Any:
-    """Calls it in a thread, and lets other tasks run until it returns. Breaking off the wait does
-    not stop the call. Errors: what it raises; RuntimeError where no thread can be started."""
+def ask(function: Callable[..., Any], *args: Any) -> Any:
+    """function(*args), called in a thread of the loop's pool; other tasks run until it returns.
+    Breaking off the wait does not stop the call. Errors: what it raises; RuntimeError where no
+    thread can be started."""
     loop = get_loop()
-    call = _Call()
-
-    def finish() -> None:
-        loop.foreign -= 1
-        if call.waiter is not None:
-            loop.wake(call.waiter)
-
-    def work() -> None:
+    pool: ThreadPool = loop.threadpool
+    question = (function, args, *map(type, args))  # 80 and 80.0 are equal
+    result = AsyncResult()
+    try:
+        asked = _asked.setdefault(question, result)
+    except TypeError:  # a bytearray, say
+        return pool.submit(function, *args).get()
+    if asked is result:
         try:
-            call.result = function(*args)
+            pool.submit(_answer, question, result)
         except BaseException as error:
-            call.error = error
-        loop.call_soon_threadsafe(finish)
+            _asked.pop(question, None)
+            result.set_exception(error)
+    loop.foreign += 1  # it may be another loop's call
+    try:
+        return _copy(asked.get())
+    finally:
+        loop.foreign -= loop.foreign > 0  # 0: in a forked child
 
-    _start_thread(work, ())
-    loop.foreign += 1
-    call.waiter = loop.enlist(call)
-    loop.pass_on()
-    if call.error is not None:
-        raise call.error
-    return call.result
+
+def _answer(question: Any, result: AsyncResult) -> None:
+    """In the thread."""
+    function, args, *_ = question
+    try:
+        answer = function(*args)
+    except BaseException as error:
+        _asked.pop(question, None)
+        result.set_exception(error)
+    else:
+        _asked.pop(question, None)
+        result.set(answer)
+
+
+def _copy(answer: Any) -> Any:
+    """Its lists are the caller's own."""
+    if isinstance(answer, list):
+        return answer.copy()
+    if isinstance(answer, tuple):
+        return tuple(map(_copy, answer))
+    return answer
+
+
+os.register_at_fork(after_in_child=_asked.clear)  # the threads that would answer are not here
 
 
 def getaddrinfo(
@@ -86,26 +98,26 @@ def getaddrinfo(
 ) -> list[Any]:
     """As the stdlib's."""
     call = (host, port, family, type, proto, flags)
-    return _getaddrinfo(*call) if is_quick(host) else call_in_thread(_getaddrinfo, *call)
+    return _getaddrinfo(*call) if is_quick(host) else ask(_getaddrinfo, *call)
 
 
 def gethostbyname(host: Any) -> Any:
     """As the stdlib's."""
-    return _gethostbyname(host) if is_quick(host) else call_in_thread(_gethostbyname, host)
+    return _gethostbyname(host) if is_quick(host) else ask(_gethostbyname, host)
 
 
 def gethostbyname_ex(host: Any) -> Any:
     """As the stdlib's."""
-    return _gethostbyname_ex(host) if is_quick(host) else call_in_thread(_gethostbyname_ex, host)
+    return _gethostbyname_ex(host) if is_quick(host) else ask(_gethostbyname_ex, host)
 
 
 def gethostbyaddr(host: Any) -> Any:
     """As the stdlib's: asks a server unless it is in the hosts file."""
-    return call_in_thread(_gethostbyaddr, host)
+    return ask(_gethostbyaddr, host)
 
 
 def getnameinfo(address: Any, flags: int) -> Any:
     """As the stdlib's: asks a server unless NI_NUMERICHOST is among the flags."""
     if flags & _stdlib.NI_NUMERICHOST:
         return _getnameinfo(address, flags)
-    return call_in_thread(_getnameinfo, address, flags)
+    return ask(_getnameinfo, address, flags)

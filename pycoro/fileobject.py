@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from .dns import call_in_thread
+from .jobs import call_in_thread
 from .loop import get_loop
 from .os import make_nonblocking
 from .waiting import wait_read, wait_write

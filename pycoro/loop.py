@@ -13,16 +13,16 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
+from functools import cached_property
 from time import monotonic
-from types import TracebackType
 from typing import Any
 
-from . import _native, deadlock
+from . import _native, deadlock, monitor
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
-from .reports import report, report_unraisable
 from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .settings import config
 from .threads import bury
 from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
@@ -47,20 +47,27 @@ class Loop(Scheduler):
         "jump",
     )
 
-    # Errors that are no task's own affair, and those that are none at all: gevent's names.
-    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
-    NOT_ERROR: tuple[type[BaseException], ...] = (CoroutineExit, SystemExit)
+    # Of the loop's own pool of threads: how many at most, and its class, which is above the loop
+    # and puts itself in here (jobs.py). gevent's names.
+    threadpool_size = 10
+    threadpool_class: Any = None
 
     def __init__(self) -> None:
         super().__init__(self._look)
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
         self.jump: Callable[[float], list[tuple[Watch, Any]]] | None = None
+        self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
         self.idlers = Idlers()
         self._watches = Watches(self, self.ready.append)
+        self._watch_wakeup()
+
+    def _watch_wakeup(self) -> None:
         self.add_reader(self._wakeup.fd, self._wakeup.drain)
+        if self._wakeup.bell is not None:
+            self.watch(self._wakeup.bell)  # no callback: that it ends the sleep is all
 
     # ---- timers ----
 
@@ -139,15 +146,16 @@ class Loop(Scheduler):
             return
         try:
             try:
-                calls = self._watches.poll(0.0) if self.ready else self._sleep()
+                if self.ready:
+                    calls = self._watches.poll(0.0)
+                else:
+                    calls = self._sleep()
+                    self._run_arrivals()
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
-            timers = self._timers
-            if len(timers):
-                now = self.clock()
-                while (timer := timers.pop_due(now)) is not None:
-                    self._run_callback(timer)
+            if self._timers.count:
+                self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
@@ -171,7 +179,13 @@ class Loop(Scheduler):
             return self._sleep_without_end()
         if self.jump is not None:
             return self.jump(due)
-        return self._watches.poll(min(max(0.0, due - self.clock()), _LONGEST))
+        seconds = min(max(0.0, due - self.clock()), _LONGEST)
+        return self.sleep_in_kernel(seconds)
+
+    def sleep_in_kernel(self, seconds: float) -> list[tuple[Watch, Any]]:
+        """Until something happens, for so long at most, without end if negative; not at all where
+        somebody is ready. Wakes who waited for it, and gives the callbacks that are to run."""
+        return self._wakeup.sleep(self._watches.poll, self.ready, seconds)
 
     def _wake_idlers(self) -> list[tuple[Watch, Any]]:
         """If nothing is ready and nothing due."""
@@ -192,48 +206,24 @@ class Loop(Scheduler):
 
     def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
         if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return self._watches.poll(-1.0)
+            return self.sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self._watches.poll(-1.0)
+                return self.sleep_in_kernel(-1.0)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
         return self._watches.poll(0.0)
 
-    def _run_callback(self, callback: Handle | Timer) -> None:
-        try:
-            callback.run()
-        except BaseException as error:
-            self.tell_error(callback, error)
+    @cached_property
+    def threadpool(self) -> Any:
+        """The loop's own ThreadPool, made when first asked for; it ends with the loop."""
+        return self.threadpool_class(self.threadpool_size, self)
 
-    # ---- errors ----
-
-    def tell_error(self, context: Any, error: BaseException) -> None:
-        """handle_error(), whatever that does."""
-        try:
-            self.handle_error(context, type(error), error, error.__traceback__)
-        except self.SYSTEM_ERROR as another:
-            self.interrupt_main(another)
-        except BaseException as another:  # must not end the loop
-            report_unraisable(another)  # to sys.unraisablehook
-
-    def handle_error(
-        self,
-        context: Any,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """An exception has ended `context`: a task, a Handle, a Timer, or None. What is in
-        SYSTEM_ERROR is raised in the main program; else it is reported on stderr, unless it is in
-        NOT_ERROR. May be replaced; gevent's Hub.handle_error."""
-        if value is None:
-            return
-        if isinstance(value, self.SYSTEM_ERROR):
-            self.interrupt_main(value)
-        elif not isinstance(value, self.NOT_ERROR):
-            report(context, value)
+    def start_periodic_monitoring_thread(self) -> monitor.Monitor:
+        """gevent's name for monitor.start(): the one that is there, if there is. Errors:
+        InvalidThreadUseError in another thread."""
+        return monitor.start_for(self)
 
     # ---- the end ----
 
@@ -297,6 +287,9 @@ class Loop(Scheduler):
         deadlock.leave(self)
         self._watches.close()
         self._wakeup.close()
+        pool = self.__dict__.pop("threadpool", None)
+        if pool is not None:
+            pool.kill(block=False)
 
     def after_fork(self) -> None:
         """In the child, where of all coroutines only the running one goes on, and the main one if
@@ -314,9 +307,9 @@ class Loop(Scheduler):
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
         self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
-        self._wakeup.close()
+        self._wakeup.close(forked=True)
         self._wakeup = Wakeup()
-        self.add_reader(self._wakeup.fd, self._wakeup.drain)
+        self._watch_wakeup()
 
 
 Hub = Loop
@@ -332,6 +325,8 @@ def get_loop() -> Loop:
     if loop is None:
         loop = thread.loop = Loop()
         on_interrupt(_on_ctrl_c, _is_in_loop)
+        if config.monitor_thread:
+            monitor.start_for(loop)
     return loop  # type: ignore[no-any-return]
 
 
@@ -365,6 +360,7 @@ def _after_fork_in_child() -> None:
     global _process
     _process = os.getpid()
     deadlock.after_fork()
+    monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()

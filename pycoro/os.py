@@ -12,7 +12,7 @@ import os as _stdlib
 from collections.abc import Callable
 from typing import Any
 
-from .dns import call_in_thread
+from .jobs import call_in_thread
 from .loop import get_loop
 from .task import spawn
 from .waiting import wait_read, wait_write

@@ -14,11 +14,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from types import TracebackType
 from typing import Any
 
 from . import _native
 from .coroutine import Coroutine, current
 from .errors import BlockingSwitchOutError, CoroutineExit, LoopExit
+from .reports import report, report_unraisable
 from .wakeup import Wakeup, defer_interrupt
 
 _switch = _native.switch
@@ -109,6 +111,10 @@ class Scheduler(Coroutine):
         "ready",
     )
 
+    # Errors that are no task's own affair, and those that are none at all: gevent's names.
+    SYSTEM_ERROR: tuple[type[BaseException], ...] = (KeyboardInterrupt, SystemExit, SystemError)
+    NOT_ERROR: tuple[type[BaseException], ...] = (CoroutineExit, SystemExit)
+
     def __init__(self, look: Callable[[], None]) -> None:
         self.main: Coroutine = current()._thread.main
         super().__init__(self._serve, self.main, name="loop", context="empty")
@@ -140,7 +146,8 @@ class Scheduler(Coroutine):
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Like call_soon(), from any thread or signal handler; wakes the loop."""
         handle = self.call_soon(callback, *args)
-        self._wakeup.wake()
+        if self._wakeup.is_asleep:  # else it looks at `ready` once more before it sleeps
+            self._wakeup.wake()
         return handle
 
     # ---- waiting and waking: what waiting.py is made of ----
@@ -250,6 +257,9 @@ class Scheduler(Coroutine):
 
     def interrupt_main(self, error: BaseException) -> None:
         """Raises the error in the thread's main program, wherever that is."""
+        where = self.main._wait
+        if getattr(where, "is_firm", False):
+            where.is_firm = False  # whatever it must have, it is to end
         self.interrupt(self.main, error)
 
     def _raise_error(self) -> None:
@@ -291,6 +301,49 @@ class Scheduler(Coroutine):
             return []
         self.cancelling -= 1
         return errors
+
+    # ---- callbacks and their errors ----
+
+    def _run_arrivals(self) -> None:
+        """Callbacks that other threads have sent while we slept: whom they wake need not wait for
+        another look at the descriptors."""
+        ready = self.ready
+        for _ in range(len(ready)):
+            if not ready or not isinstance(ready[0], Handle):
+                return
+            self._run_callback(ready.popleft())
+
+    def _run_callback(self, callback: Any) -> None:
+        try:
+            callback.run()
+        except BaseException as error:
+            self.tell_error(callback, error)
+
+    def tell_error(self, context: Any, error: BaseException) -> None:
+        """handle_error(), whatever that does."""
+        try:
+            self.handle_error(context, type(error), error, error.__traceback__)
+        except self.SYSTEM_ERROR as another:
+            self.interrupt_main(another)
+        except BaseException as another:  # must not end the loop
+            report_unraisable(another)  # to sys.unraisablehook
+
+    def handle_error(
+        self,
+        context: Any,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """An exception has ended `context`: a task, a Handle, a Timer, or None. What is in
+        SYSTEM_ERROR is raised in the main program; else it is reported on stderr, unless it is in
+        NOT_ERROR. May be replaced; gevent's Hub.handle_error."""
+        if value is None:
+            return
+        if isinstance(value, self.SYSTEM_ERROR):
+            self.interrupt_main(value)
+        elif not isinstance(value, self.NOT_ERROR):
+            report(context, value)
 
     # ---- beginning ----
 

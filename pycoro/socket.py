@@ -16,10 +16,10 @@ import errno
 import os
 import socket as _stdlib
 from time import monotonic
-from types import FunctionType
 from typing import Any
 
 from . import _native
+from .borrow import Borrower
 from .dns import (
     getaddrinfo,
     gethostbyaddr,
@@ -302,7 +302,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
 
     def detach(self) -> int:
         self._forget()
-        return super().detach()
+        fd = super().detach()
+        if fd >= 0 and self._timeout is None:  # as whoever takes it over expects
+            os.set_blocking(fd, True)
+        return fd
 
     def _forget(self) -> None:
         watch = self._watch
@@ -347,31 +350,18 @@ def _resolve(sock: socket, address: tuple[Any, ...]) -> tuple[Any, ...]:
     return (*found[0][4][:2], *address[2:])
 
 
-# The stdlib's functions that make sockets or look names up, with ours in place of its own.
-_names = {
-    **vars(_stdlib),
-    "socket": socket,
-    "getaddrinfo": getaddrinfo,
-    "gethostbyaddr": gethostbyaddr,
-    "gethostbyname": gethostbyname,
-}
-
-
-def _with_our_names(function: Any) -> Any:
-    ours = FunctionType(
-        function.__code__, _names, function.__name__, function.__defaults__, function.__closure__
-    )
-    ours.__kwdefaults__ = function.__kwdefaults__
-    ours.__doc__ = function.__doc__
-    _names[function.__name__] = ours
-    return ours
-
-
-has_dualstack_ipv6 = _with_our_names(_stdlib.has_dualstack_ipv6)
-create_connection = _with_our_names(_stdlib.create_connection)
-create_server = _with_our_names(_stdlib.create_server)
-fromfd = _with_our_names(_stdlib.fromfd)
-getfqdn = _with_our_names(_stdlib.getfqdn)
+_stdlibs = Borrower(
+    _stdlib,
+    socket=socket,
+    getaddrinfo=getaddrinfo,
+    gethostbyaddr=gethostbyaddr,
+    gethostbyname=gethostbyname,
+)
+has_dualstack_ipv6 = _stdlibs.borrow(_stdlib.has_dualstack_ipv6)
+create_connection = _stdlibs.borrow(_stdlib.create_connection)
+create_server = _stdlibs.borrow(_stdlib.create_server)
+fromfd = _stdlibs.borrow(_stdlib.fromfd)
+getfqdn = _stdlibs.borrow(_stdlib.getfqdn)
 
 
 def socketpair(

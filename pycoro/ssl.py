@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import ssl as _stdlib
 from collections.abc import Callable
-from types import FunctionType
 from typing import Any
 
+from .borrow import Borrower
 from .poller import READ, WRITE
 from .socket import STREAK, create_connection, socket
 
@@ -75,22 +75,11 @@ class SSLContext(_stdlib.SSLContext):
     sslsocket_class = SSLSocket
 
 
-# The stdlib's functions that make contexts, with ours in place of its own.
-_names = {**vars(_stdlib), "SSLContext": SSLContext, "create_connection": create_connection}
-
-
-def _with_our_names(function: Any) -> Any:
-    ours = FunctionType(function.__code__, _names, function.__name__, function.__defaults__)
-    ours.__kwdefaults__ = function.__kwdefaults__
-    ours.__doc__ = function.__doc__
-    _names[function.__name__] = ours
-    return ours
-
-
-create_default_context = _with_our_names(_stdlib.create_default_context)
-_create_unverified_context = _with_our_names(_stdlib._create_unverified_context)
-_create_stdlib_context = _names["_create_stdlib_context"] = _create_unverified_context
-get_server_certificate = _with_our_names(_stdlib.get_server_certificate)
+_stdlibs = Borrower(_stdlib, SSLContext=SSLContext, create_connection=create_connection)
+create_default_context = _stdlibs.borrow(_stdlib.create_default_context)
+_create_unverified_context = _stdlibs.borrow(_stdlib._create_unverified_context)
+_create_stdlib_context = _stdlibs.names["_create_stdlib_context"] = _create_unverified_context
+get_server_certificate = _stdlibs.borrow(_stdlib.get_server_certificate)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,10 @@ import io as _stdlib_io
 import subprocess as _stdlib
 from os import WNOHANG
 from selectors import PollSelector as _PollSelector
-from types import FunctionType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
+from .borrow import Borrower
 from .fileobject import open_descriptor
 from .loop import get_loop
 from .os import wait_for_exit
@@ -59,33 +60,21 @@ class Popen(_Base):  # type: ignore[type-arg]
         return self.returncode
 
 
-# The stdlib's functions, with ours in place of the names that they use.
-_names = {
-    **vars(_stdlib),
-    "Popen": Popen,
-    "_PopenSelector": _Selector,
-    "io": SimpleNamespace(**{**vars(_stdlib_io), "open": open_descriptor}),
-}
-
-
-def _with_our_names(function: Any) -> Any:
-    ours = FunctionType(
-        function.__code__, _names, function.__name__, function.__defaults__, function.__closure__
-    )
-    ours.__kwdefaults__ = function.__kwdefaults__
-    ours.__doc__ = function.__doc__
-    return ours
-
-
+_stdlibs = Borrower(
+    _stdlib,
+    Popen=Popen,
+    _PopenSelector=_Selector,
+    io=SimpleNamespace(**{**vars(_stdlib_io), "open": open_descriptor}),
+)
 for _name in ("__init__", "communicate", "_communicate"):
-    setattr(Popen, _name, _with_our_names(getattr(_Base, _name)))
+    setattr(Popen, _name, _stdlibs.borrow_method(getattr(_Base, _name)))
 
-call = _names["call"] = _with_our_names(_stdlib.call)
-check_call = _names["check_call"] = _with_our_names(_stdlib.check_call)
-run = _names["run"] = _with_our_names(_stdlib.run)
-check_output = _names["check_output"] = _with_our_names(_stdlib.check_output)
-getoutput = _names["getoutput"] = _with_our_names(_stdlib.getoutput)
-getstatusoutput = _names["getstatusoutput"] = _with_our_names(_stdlib.getstatusoutput)
+call = _stdlibs.borrow(_stdlib.call)
+check_call = _stdlibs.borrow(_stdlib.check_call)
+run = _stdlibs.borrow(_stdlib.run)
+check_output = _stdlibs.borrow(_stdlib.check_output)
+getoutput = _stdlibs.borrow(_stdlib.getoutput)
+getstatusoutput = _stdlibs.borrow(_stdlib.getstatusoutput)
 
 __all__ = list(_stdlib.__all__)
 

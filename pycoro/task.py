@@ -100,6 +100,7 @@ class Task(Spawned, Ending):
         self._error = None
         self._getters = 0
         self._links = None
+        self._observer = None
         self._waiting = None
         self.spawning_greenlet = ref(here)
         if recording.on:
@@ -232,6 +233,10 @@ class Task(Spawned, Ending):
         self._value = value
         self._function = self._kwargs = None
         self.args = ()
+        observer = self._observer
+        if observer is not None:
+            self._observer = None
+            observer(self)
         if self._waiting is not None or self._links is not None:
             self._tell()
 
@@ -250,16 +255,15 @@ class Task(Spawned, Ending):
         self._entry = self._context = self._function = self._kwargs = None
         self.args = ()
         try:
-            if self._error is error:
+            if self._error is not None:
                 self._report(error)
         finally:  # stderr may be closed, say
             self._tell()
 
     def _report(self, error: BaseException) -> None:
-        loop = self._loop
         # KeyboardInterrupt and the like are the main program's as well.
-        if not self._getters or isinstance(error, loop.SYSTEM_ERROR):
-            loop.tell_error(self, error)
+        if not self._getters or isinstance(error, self._loop.SYSTEM_ERROR):
+            self._loop.tell_error(self, error)
 
     def __enter__(self) -> Task:
         return self

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 
 class Thread:
-    """What a thread's coroutines share. `ended`: none of them goes on any more."""
+    """What a thread's coroutines share. `ended`: none of them goes on any more; `ident`: the
+    thread's, by the threading module."""
 
-    __slots__ = ("ended", "loop", "main")
+    __slots__ = ("ended", "ident", "loop", "main")
 
     def __init__(self, main: Coroutine) -> None:
         self.main = main
+        self.ident = _thread.get_ident()
         self.loop: Any = None  # the scheduler's
         self.ended = False
 
@@ -48,6 +50,7 @@ class _Farewell:
 
 
 _local = _thread._local()
+_living: set[Thread] = set()
 
 
 def begin(main: Coroutine) -> None:
@@ -56,6 +59,7 @@ def begin(main: Coroutine) -> None:
     main._thread = thread = Thread(main)
     _local.farewell = _Farewell(thread)  # first: from then on the thread's end is taken care of
     _native.thread_begin(main)
+    _living.add(thread)
 
 
 def of_this() -> Thread:
@@ -72,7 +76,13 @@ def end(thread: Thread) -> None:
     if thread.loop is not None:
         thread.loop.release()
     thread.ended = True
+    _living.discard(thread)
     _native.thread_end(thread.main)
+
+
+def living() -> list[Thread]:
+    """Those that have coroutines, of all threads, in no order."""
+    return list(_living)
 
 
 def unwind_all(thread: Thread) -> None:

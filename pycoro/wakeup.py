@@ -12,25 +12,37 @@ could not stand. Functions that touch them are marked, and the interrupt waits f
 from __future__ import annotations
 
 import _socket
+import _thread
+import os
+import select
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
+
+
+_get_ident = _thread.get_ident  # not the one that names tasks (thread.py)
+_main_ident = threading.main_thread().ident
 
 
 def is_main_thread() -> bool:
-    # By number: current_thread() would make an object for a thread that threading does not know.
-    return threading.get_ident() == threading.main_thread().ident
+    """By number: current_thread() would make an object for a thread that threading does not know,
+    and a task may pass for a thread."""
+    return _get_ident() == _main_ident
 
 
 class Wakeup:
-    """`fd` becomes readable after wake(), until drain(). wake() is safe in any thread and in
-    signal handlers."""
+    """A signal makes `fd` readable, until drain(). wake() has an edge of `bell` reported, or, where
+    that is None, makes `fd` readable; it is safe in any thread and in signal handlers.
 
-    __slots__ = ("_reader", "_watches_signals", "_writer", "fd")
+    bell: an eventfd, which nobody has to read: each write is an edge. None without epoll.
+    """
+
+    __slots__ = ("_reader", "_ringing", "_watches_signals", "_writer", "bell", "fd", "is_asleep")
 
     def __init__(self) -> None:
         self._reader, self._writer = _socket.socketpair(
@@ -39,6 +51,9 @@ class Wakeup:
         self._reader.setblocking(False)
         self._writer.setblocking(False)
         self.fd: int = self._reader.fileno()
+        self.bell: int | None = _take_bell()
+        self.is_asleep = False
+        self._ringing = 0  # threads in wake(); each change is one statement, which none cuts in two
         self._watches_signals = False
         if is_main_thread():
             self._watch_signals()
@@ -53,7 +68,23 @@ class Wakeup:
         else:
             signal.set_wakeup_fd(former, warn_on_full_buffer=False)
 
+    def sleep(self, poll: Callable[[float], T], ready: Sized, seconds: float) -> T:
+        """poll(seconds) that wake() ends, or poll(0) where something is ready. Who adds to `ready`
+        looks at `is_asleep` after that."""
+        self.is_asleep = True
+        try:
+            return poll(0.0 if ready else seconds)
+        finally:
+            self.is_asleep = False
+
     def wake(self) -> None:
+        self.is_asleep = False  # one ring is enough
+        self._ringing += 1
+        bell = self.bell
+        if bell is not None:
+            _ring(bell, 1)
+            self._ringing -= 1
+            return
         try:
             self._writer.send(b"\0")
         except BlockingIOError:  # full: it is readable all right
@@ -68,7 +99,8 @@ class Wakeup:
         except BlockingIOError:
             pass
 
-    def close(self) -> None:
+    def close(self, forked: bool = False) -> None:
+        """forked: in the child, whose parent keeps on using the same kernel objects."""
         if self._watches_signals:
             self._watches_signals = False
             try:
@@ -79,6 +111,38 @@ class Wakeup:
                 pass
         self._reader.close()
         self._writer.close()
+        bell, self.bell = self.bell, None
+        if bell is not None:
+            if forked or not self._ringing:
+                os.close(bell)
+            else:
+                _bells.append(bell)
+
+
+# Bells of loops that have ended while another thread was about to ring. They stay open, for later
+# loops: the number must not be another file's when that thread goes on.
+_bells: list[int] = []
+_ring: Callable[[int, int], None] = getattr(os, "eventfd_write", lambda bell, count: None)
+
+
+def _take_bell() -> int | None:
+    if not (hasattr(os, "eventfd") and hasattr(select, "epoll")):
+        return None
+    try:
+        return _bells.pop()
+    except IndexError:
+        return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+
+def _after_fork_in_child() -> None:
+    global _main_ident
+    _main_ident = _get_ident()
+    # The parent is going to ring these; and here no thread is about to.
+    while _bells:
+        os.close(_bells.pop())
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 # ---- Ctrl-C ----
@@ -128,7 +192,7 @@ def _may_be_cut(frame: FrameType | None) -> bool:
 
 
 # What the loop calls callbacks by; whoever calls these stands whatever they raise.
-_DOORS = ("Handle.run", "Timer.run")
+_DOORS = ("Handle.run", "Timer.run", "Ending._call_links")
 
 
 def _is_in_callback(frame: FrameType | None) -> bool:

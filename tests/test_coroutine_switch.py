@@ -13,7 +13,7 @@ import pytest
 from helpers import PYCORO, Implementation, Log, same
 
 import pycoro
-from pycoro import Coroutine, CoroutineError, current
+from pycoro import Coroutine, CoroutineError, _native, current
 
 
 @pytest.mark.parametrize(
@@ -347,6 +347,26 @@ def test_values_for_a_dead_one_start_an_unstarted_parent(values: tuple[Any, ...]
         log.append(dead.switch(*values))
 
     assert same(scenario) == [("parent", values)]
+
+
+def test_the_c_library_refuses_malformed_parcels() -> None:
+    """Python code that reaches for it may get an exception, but no crash."""
+    here = current()
+    for parcel in ((), (here,), (here, 1), (here, 1, [2]), (here, 1, 2), (1, 2, ()), None, object):
+        with pytest.raises(TypeError):
+            _native.switch(parcel)
+        with pytest.raises(TypeError):
+            _native.throw(parcel)
+    with pytest.raises(TypeError):
+        _native.throw(here)
+    assert _native.switch((here, 1, (2,))) == (1, 2)
+
+
+def test_one_without_its_constructor_is_no_crash() -> None:
+    for blank in (Coroutine.__new__(Coroutine), Coroutine.__new__(type("Sub", (Coroutine,), {}))):
+        for call, arguments in ((blank.switch, ()), (blank.switch, (1, 2)), (blank.throw, ())):
+            with pytest.raises(AttributeError):
+                call(*arguments)
 
 
 def test_public_signatures_are_introspectable() -> None:

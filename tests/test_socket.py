@@ -546,3 +546,13 @@ def test_names_of_the_module() -> None:
     assert socket.AF_INET is stdlib.AF_INET
     with pytest.raises(AttributeError):
         socket.no_such_name
+
+
+def test_a_detached_descriptor_blocks_as_the_socket_did() -> None:
+    for timeout, blocks in ((None, True), (0.0, False)):
+        one, other = socket.socketpair()
+        one.settimeout(timeout)
+        fd = one.detach()
+        assert os.get_blocking(fd) is blocks
+        os.close(fd)
+        other.close()

@@ -166,12 +166,41 @@ static void block_a_signal(void *argument)
     pc_context_swap(&away, &home);
 }
 
+static void look_at_the_mask(void *argument)
+{
+    sigprocmask(SIG_BLOCK, NULL, argument);
+    pc_context_swap(&away, &home);
+}
+
 static void the_signal_mask_is_the_threads(void)
 {
     sigset_t set;
     create(&away, block_a_signal, NULL);
     pc_context_swap(&home, &away);
     CHECK(sigprocmask(SIG_BLOCK, NULL, &set) == 0 && sigismember(&set, SIGUSR1));
+    create(&away, look_at_the_mask, &set); /* not as it was when the first one was made */
+    CHECK(sigprocmask(SIG_BLOCK, NULL, &set) == 0 && sigismember(&set, SIGUSR1));
+    sigemptyset(&set);
+    pc_context_swap(&home, &away);
+    CHECK(sigismember(&set, SIGUSR1));
+}
+
+static void look_at_rounding(void *argument)
+{
+    *(int *)argument = fegetround();
+    pc_context_swap(&away, &home);
+}
+
+static void a_new_one_rounds_as_its_creator(void)
+{
+    int modes[] = {FE_UPWARD, FE_TONEAREST, FE_DOWNWARD}, found = 0;
+    for (int i = 0; i < 3; i++) {
+        CHECK(fesetround(modes[i]) == 0);
+        create(&away, look_at_rounding, &found);
+        CHECK(fegetround() == modes[i]);
+        pc_context_swap(&home, &away);
+        CHECK(found == modes[i]);
+    }
 }
 
 enum { DEEP = 1000 };
@@ -224,6 +253,7 @@ int main(void)
         RUN(control_words_are_each_ones_own);
 #endif
     RUN(rounding_is_each_ones_own);
+    RUN(a_new_one_rounds_as_its_creator);
     RUN(the_signal_mask_is_the_threads);
     RUN(contexts_nest);
     RUN(a_million_switches);

@@ -1,7 +1,8 @@
 /* stack.h: size classes, reuse, guards and reserves that really fault, pages given back, and what
  * happens where the system says no.
  *
- * madvise, mprotect and mmap are wrapped by the linker, so that a test can have them refuse.
+ * madvise, mprotect, mmap and syscall are wrapped by the linker, so that a test can have them refuse
+ * and count them.
  * Given "mprotect" as argument, every test runs as on a kernel without guards in mappings.
  */
 #define _GNU_SOURCE
@@ -16,7 +17,7 @@
 
 enum { K = 1024, PAGE = 4096, RESERVE = 96 * K, SIZE = 256 * K };
 
-static int without_guards, refuse_mprotect, refuse_mmap;
+static int without_guards, refuse_mprotect, refuse_mmap, refuse_syscall, guard_calls;
 static size_t largest_mmap = SIZE_MAX;
 
 int __real_madvise(void *, size_t, int);
@@ -25,10 +26,24 @@ void *__real_mmap(void *, size_t, int, int, int, off_t);
 int __wrap_madvise(void *, size_t, int);
 int __wrap_mprotect(void *, size_t, int);
 void *__wrap_mmap(void *, size_t, int, int, int, off_t);
+long __real_syscall(long, long, long, long, long, long, long);
+long __wrap_syscall(long, long, long, long, long, long, long);
+
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    guard_calls++; /* process_madvise is all that stacks need it for */
+    if (refuse_syscall) {
+        errno = EPERM;
+        return -1;
+    }
+    return __real_syscall(number, a, b, c, d, e, f);
+}
 
 int __wrap_madvise(void *low, size_t size, int advice)
 {
-    if (without_guards && (advice == 102 || advice == 103)) {
+    int guard = advice == 102 || advice == 103;
+    guard_calls += guard;
+    if (without_guards && guard) {
         errno = EINVAL;
         return -1;
     }
@@ -165,6 +180,39 @@ static void the_guard_faults_and_its_neighbours_do_not(void)
     CHECK(!faults(floor) && !faults(stack->border) && !faults(pc_stack_end(stack) - 1));
     CHECK(faults(second->low) && !faults(pc_stack_floor(second)));
     CHECK(floor - stack->low >= 2 * PAGE); /* a large frame must not step over it */
+}
+
+enum { MANY_GUARDS = 100 };
+
+static void check_many_guards(void)
+{
+    struct pc_stack *stacks[MANY_GUARDS];
+    for (int i = 0; i < MANY_GUARDS; i++)
+        stacks[i] = get(SIZE, RESERVE);
+    for (int i = 0; i < MANY_GUARDS; i += check_scale(1, 9)) {
+        char *floor = pc_stack_floor(stacks[i]);
+        CHECK(faults(stacks[i]->low) && faults(floor - 1) && !faults(floor));
+    }
+}
+
+static void guards_of_many_are_installed_at_once(void)
+{
+    int by_calls = without_guards;
+    get(2 * SIZE, 0);
+    if (!by_calls) { /* does this kernel know how? */
+        guard_calls = 0;
+        get(2 * SIZE, 0), get(2 * SIZE, 0);
+        by_calls = guard_calls > 2;
+    }
+    guard_calls = 0;
+    check_many_guards();
+    CHECK(by_calls || guard_calls < MANY_GUARDS / 4);
+}
+
+static void guards_are_installed_one_by_one_where_need_be(void)
+{
+    refuse_syscall = 1;
+    check_many_guards();
 }
 
 static void the_reserve_opens_in_steps_down_to_the_guard(void)
@@ -343,6 +391,8 @@ int main(int count, char **arguments)
     RUN(spans_do_not_overlap_and_borders_differ);
     RUN(the_last_freed_is_the_first_reused_within_its_class);
     RUN(the_guard_faults_and_its_neighbours_do_not);
+    RUN(guards_of_many_are_installed_at_once);
+    RUN(guards_are_installed_one_by_one_where_need_be);
     RUN(the_reserve_opens_in_steps_down_to_the_guard);
     RUN(the_smallest_has_room_above_its_reserve);
     RUN(the_reserve_shuts_once_nobody_is_in_there);

@@ -15,6 +15,7 @@ MODULES = [
     "test_urllib2_localnet",
 ]
 
+_PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
 _FLAG = "looks at O_NONBLOCK of the descriptor, which is always set here"
 
 # module -> {pattern of Class.test_name: reason}
@@ -22,9 +23,32 @@ SKIPS: dict[str, dict[str, str]] = {
     "test_select": {
         "SelectTestCase.test_disallow_instantiation": "a polling object here is a class in Python",
     },
+    "test_logging": {
+        "QueueListenerTest.*mp_queue*": _PROCESSES,
+        "QueueListenerTest.test_no_messages_in_queue_after_stop": _PROCESSES,
+        "QueueListenerTest.test_queue_full": _PROCESSES,
+        "ConfigDictTest.test_multiprocessing_queues": _PROCESSES,
+    },
+    "test_thread": {
+        "TestForkInThread.test_forkinthread": "the main program blocks in os.read(), which no "
+        "patch replaces, before the thread has begun",
+        "ThreadRunningTests.test_unraisable_exception": "an error that ends a task is told by "
+        "Loop.handle_error()",
+    },
+    "test_threading": {
+        "InterruptMainTests.test_can_interrupt_tight_loops": "has a thread spin until another has "
+        "run: coroutines take turns where they wait",
+        "MiscTestCase.test__all__": "wants all names to come from threading",
+        "ThreadTests.test_PyThreadState_SetAsyncExc": "raises in a thread of the system's",
+        "ThreadTests.test_disallow_instantiation": "a lock here is a class in Python",
+        "ThreadTests.test_various_ops*": "counts threads of the system's",
+    },
+    "test_threadsignals": {
+        "ThreadSignals.test_signals": "a signal's handler runs in the coroutine that runs",
+    },
     "test_ssl": {
-        "SimpleBackgroundTests.test_makefile_close": "expects a descriptor's number to stay unused, "
-        "while the server's thread opens some of its own",
+        "SimpleBackgroundTests.test_makefile_close": "expects a descriptor's number to stay "
+        "unused, while the server's thread opens some of its own",
     },
     "test_socket": {
         "NonBlockingTCPTests.testSetBlocking*": _FLAG,
