@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from helpers import in_thread
 
 from pycoro import LoopExit, Timeout, get_loop, sleep, socket, spawn, spawn_later
 from pycoro.event import AsyncResult, Event
@@ -231,10 +232,13 @@ def test_a_whole_program_in_virtual_time() -> None:
         sleep(1000)
         return get_loop().clock()
 
-    with virtual_time() as clock:
-        assert run(main) == 1000.0
-    assert clock.now == 1000.0
-    assert get_loop().clock is time.monotonic
+    def thread() -> None:  # for run() ends the thread's loop
+        with virtual_time() as clock:
+            assert run(main) == 1000.0
+        assert clock.now == 1000.0
+        assert get_loop().clock is time.monotonic
+
+    in_thread(thread)
 
 
 # ---- waiting until all are blocked ----
