@@ -84,15 +84,24 @@ def programs(draw: st.DrawFn) -> Program:
             op.levels = draw(st.integers(0, 2)) if kind == "spawn" else 0
             for _ in range(KINDS[kind]):
                 op.blocks.append(block(depth + 1, in_group or kind in ("group", "spawn")))
-            if kind == "spawn":  # what a task does first has a time of its own, too
+            if kind == "spawn":
+                if draw(st.booleans()):
+                    op.blocks[0] = [Op("finally_", blocks=[op.blocks[0], clean_up()])]
+                # What a task does first has a time of its own, too.
                 op.blocks[0].insert(0, Op("sleep", seconds=draw(st.integers(1, 3))))
             ops.append(op)
         return ops
 
+    def clean_up() -> list[Op]:
+        """That takes its time, whatever happens."""
+        wait = Op("sleep", seconds=draw(st.integers(1, 6)))
+        end = [Op("raise_")] if draw(st.booleans()) else []
+        return [Op("scope", shield=True, blocks=[[wait]]), *end]
+
     first = block(0, False)
     program = Program(first)
     for _ in range(draw(st.integers(0, 8))):
-        kind = draw(st.sampled_from(["cancel", "cancel", "kill", "deadline", "shield", "shield"]))
+        kind = draw(st.sampled_from(["cancel", "kill", "kill", "deadline", "shield"]))
         among = program.numbers.get("spawn" if kind == "kill" else "scope", 0)
         if among:
             act = Act(kind, draw(st.integers(0, 9)), draw(st.integers(0, among - 1)))
