@@ -102,7 +102,7 @@ class Event(_Notifier):
 
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set, `timeout` seconds at most. False where the time was over first.
-        Errors: TypeError, ValueError for a timeout that is no number."""
+        Errors: TypeError, ValueError for a timeout that is no time."""
         return self._flag or self._wait_until_ready(timeout)
 
     def __repr__(self) -> str:
@@ -175,7 +175,7 @@ class AsyncResult(_Notifier):
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """Waits for the value, or raises the error. Errors: Timeout after `timeout` seconds, or
-        at once with block=False; TypeError, ValueError for a timeout that is no number."""
+        at once with block=False; TypeError, ValueError for a timeout that is no time."""
         if not self.ready():
             if not block:
                 raise Timeout()
@@ -201,7 +201,7 @@ class AsyncResult(_Notifier):
     def wait(self, timeout: float | None = None) -> Any:
         """Waits until it is ready, `timeout` seconds at most. Gives the value; None where there is
         an error, or the time was over first. Errors: TypeError, ValueError for a timeout that is
-        no number."""
+        no time."""
         if not self.ready():
             self._wait_until_ready(timeout)
         return self.value

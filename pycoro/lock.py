@@ -51,7 +51,7 @@ class RLock:
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Takes it, waiting for it `timeout` seconds at most, or not at all with blocking=False.
         Has the running coroutine got it? Errors: TypeError, ValueError for a timeout that is no
-        number, where it would wait."""
+        time, where it would wait."""
         me = _current()
         if me is None:
             me = current()
@@ -152,7 +152,7 @@ class Condition:
     def wait(self, timeout: float | None = None) -> bool:
         """Releases the lock, waits for notify(), `timeout` seconds at most, and takes the lock
         again, however long that takes. False where the time was over first. Errors: RuntimeError
-        where the lock is not held; TypeError, ValueError for a timeout that is no number."""
+        where the lock is not held; TypeError, ValueError for a timeout that is no time."""
         self._check_owned("wait")
         check_timeout(timeout)
         loop = self._queue.enter()  # before the lock is released, so that no notify() is missed

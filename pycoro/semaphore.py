@@ -98,7 +98,7 @@ class Semaphore:
     @defer_interrupt
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
         """Takes one, waiting for it `timeout` seconds at most, or not at all with blocking=False.
-        Has it got it? Errors: TypeError, ValueError for a timeout that is no number, where it would
+        Has it got it? Errors: TypeError, ValueError for a timeout that is no time, where it would
         wait."""
         self.counter -= (got := self.counter > 0)
         return got or self._acquire_slowly(blocking, timeout)

@@ -7,8 +7,8 @@ Watch is another: wait_on() one, wait_any() of several, wait_read() and wait_wri
 descriptors. Links are callbacks instead of waiters.
 
 Who waits for a condition that another thread may make true has to stand in the queue first, and
-look at the condition after that: wait_unless(). A timeout is in seconds, None for no limit; a
-negative one is over as soon as the others have had their turn, as 0 is (gevent does the same).
+look at the condition after that: wait_unless(). A timeout is in seconds, None for no limit; 0 is
+over as soon as the others have had their turn; a negative one is refused (gevent takes it as 0).
 """
 
 from __future__ import annotations
@@ -57,14 +57,15 @@ class Deadline(Timer):
 @defer_interrupt
 def pass_on_until(loop: Loop, waiter: Any, where: Any, timeout: float | None) -> bool:
     """After Loop.enlist(): waits to be woken, for `timeout` seconds at most (None: no limit).
-    False where the time was over first. Errors: TypeError, ValueError for what is no number."""
+    False where the time was over first. Errors: TypeError, ValueError for what is no number,
+    or negative."""
     if timeout is None:
         loop.pass_on()
         return True
     try:
         deadline = Deadline(loop, timeout, waiter, where)
         loop.add_timer(deadline)
-    except BaseException:  # `timeout` is no number
+    except BaseException:  # `timeout` is no time
         waiter._wait = None
         where.forget(waiter)
         raise

@@ -23,7 +23,7 @@ from pycoro import _native
 
 # Where else to look for a name that the package itself does not have.
 HOMES = {
-    "pycoro": ("errors", "loop", "task", "tasks", "timeout", "waiting"),
+    "pycoro": ("errors", "hub", "loop", "task", "tasks", "timeout", "waiting"),
     "gevent": ("exceptions", "hub", "greenlet", "timeout"),
 }
 
