@@ -13,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from itertools import chain
+from math import floor
 from typing import Any
 
 _SWEEP_FROM = 64  # cancelled ones; fewer are not worth a sweep
 _TICKS = 256  # in a second
-_FOREVER = 1 << 62  # a tick after all others
+_FOREVER = float("inf")  # the tick after all others
 
 Entry = tuple[float, int, "Timer"]
 """When it is due, its age, and itself: compared by the first two."""
@@ -82,9 +83,9 @@ class TimerHeap:
         self._cancelled = 0
         self._made = 0
         self._next: list[Entry] = []  # a heap: those of _tick, which is before all others
-        self._tick = -_FOREVER
-        self._later: dict[int, list[Entry]] = {}  # by their ticks
-        self._ticks: list[int] = []  # a heap of those
+        self._tick: float = -_FOREVER
+        self._later: dict[float, list[Entry]] = {}  # by their ticks
+        self._ticks: list[float] = []  # a heap of those
 
     def __len__(self) -> int:
         """How many are still to run."""
@@ -102,7 +103,7 @@ class TimerHeap:
         """Errors: ValueError where its time is not a number."""
         when = timer.when
         try:
-            tick = int(when * _TICKS)
+            tick: float = floor(when * _TICKS)
         except OverflowError:  # infinite
             tick = _FOREVER if when > 0 else -_FOREVER
         except ValueError:
@@ -127,7 +128,7 @@ class TimerHeap:
             self._next = [entry]
             self._tick = tick
 
-    def _advance(self, last: int) -> bool:
+    def _advance(self, last: float) -> bool:
         """Those of the next tick are on; there are none any more of the one before. False where
         that is after `last`."""
         ticks = self._ticks
@@ -151,7 +152,7 @@ class TimerHeap:
 
     def pop_due(self, now: float) -> Timer | None:
         """Takes out the next one whose time is `now` or earlier; None where there is none."""
-        while self._next or self._advance(int(now * _TICKS)):
+        while self._next or self._advance(now * _TICKS):
             if self._next[0][0] > now:
                 return None
             timer = heappop(self._next)[2]
@@ -165,7 +166,7 @@ class TimerHeap:
     def run_due(self, now: float, fail: Callable[[Timer, BaseException], None]) -> None:
         """Runs those whose time is `now` or earlier, one after another; fail(timer, error) is
         called for one that raises."""
-        while self._next or self._advance(int(now * _TICKS)):
+        while self._next or self._advance(now * _TICKS):
             entries = self._next
             if entries[0][0] > now:
                 return

@@ -23,7 +23,7 @@ def call_soon(api: Api, function: Any, *args: Any) -> None:
 
 
 def test_what_comes_before_is_kept(api: Api) -> None:
-    waiter = api.Waiter()
+    waiter = api.hub.Waiter()
     assert (waiter.ready(), waiter.successful(), waiter.value) == (False, False, None)
     waiter.switch("value")
     assert (waiter.ready(), waiter.successful(), waiter.value) == (True, True, "value")
@@ -39,7 +39,7 @@ def test_what_comes_before_is_kept(api: Api) -> None:
 
 def test_what_comes_later_is_for_who_waits(api: Api) -> None:
     log: list[Any] = []
-    waiter = api.Waiter()
+    waiter = api.hub.Waiter()
 
     def work() -> None:
         log.append(waiter.get())
@@ -59,13 +59,13 @@ def test_what_comes_later_is_for_who_waits(api: Api) -> None:
 
 
 def test_it_can_be_a_link(api: Api) -> None:
-    waiter = api.Waiter()
+    waiter = api.hub.Waiter()
     api.spawn(lambda: "value").rawlink(waiter)
     assert waiter.get() == "value"
 
 
 def test_two_cannot_wait_at_once(api: Api) -> None:
-    waiter = api.Waiter()
+    waiter = api.hub.Waiter()
     task = api.spawn(waiter.get)
     api.settle()
     with pytest.raises(api.ConcurrentObjectUseError):
@@ -75,7 +75,7 @@ def test_two_cannot_wait_at_once(api: Api) -> None:
 
 
 def test_a_killed_wait_leaves_it_free(api: Api) -> None:
-    waiter = api.Waiter()
+    waiter = api.hub.Waiter()
     task = api.spawn(waiter.get)
     api.settle()
     task.kill()
@@ -84,7 +84,7 @@ def test_a_killed_wait_leaves_it_free(api: Api) -> None:
 
 
 def test_an_error_in_the_wait_comes_with_a_timeout_too(api: Api) -> None:
-    waiter = api.Waiter()
+    waiter = api.hub.Waiter()
     with api.Timeout(0.001, False):
         waiter.get()
     waiter.switch(1)

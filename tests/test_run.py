@@ -365,6 +365,38 @@ def test_ctrl_c_while_a_task_computes() -> None:
     assert output_of(code, timeout=30) == ["task finally", "main finally", "handed on"]
 
 
+@pytest.mark.parametrize("link", ["rawlink", "link"])
+def test_ctrl_c_while_a_link_computes(link: str) -> None:
+    code = (
+        INTERRUPTED
+        + f"""
+    def computes(task):
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            while True:
+                pass
+        finally:
+            print("link finally")
+
+    def main():
+        task = spawn(int)
+        task.{link}(computes)
+        task.{link}(lambda task: print("the next link"))
+        sleep(1000)
+
+    try:
+        run(main)
+    except KeyboardInterrupt:
+        print("handed on")
+    """
+    )
+    lines = output_of(code, timeout=30)
+    assert lines in (
+        ["link finally", "the next link", "handed on"],
+        ["link finally", "handed on"],  # main's turn came first
+    )
+
+
 def test_a_second_ctrl_c_ends_the_patience() -> None:
     code = (
         INTERRUPTED

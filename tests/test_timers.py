@@ -99,16 +99,18 @@ INFINITE = float("inf")
 
 def test_times_that_no_clock_reaches_and_times_that_are_past() -> None:
     heap, log = TimerHeap(), []
-    for when in (INFINITE, 5.0, -INFINITE, -3.5, 0.0, 1e300):
+    for when in (INFINITE, 5.0, -INFINITE, -3.5, 0.0, 1e300, -0.001):
         add(heap, when, log, when)
     assert heap.next_due() == -INFINITE
+    run_due(heap, -0.0005)
+    assert log == [-INFINITE, -3.5, -0.001]
     run_due(heap, 4.0)
-    assert log == [-INFINITE, -3.5, 0.0]
+    assert log == [-INFINITE, -3.5, -0.001, 0.0]
     assert (len(heap), heap.next_due()) == (3, 5.0)
     run_due(heap, 1e9)
-    assert (log[3:], heap.next_due()) == ([5.0], 1e300)
+    assert (log[4:], heap.next_due()) == ([5.0], 1e300)
     run_due(heap, INFINITE)
-    assert (log[4:], heap.next_due()) == ([1e300, INFINITE], None)
+    assert (log[5:], heap.next_due()) == ([1e300, INFINITE], None)
 
 
 def test_an_earlier_one_goes_before_those_of_the_tick_that_was_next() -> None:
