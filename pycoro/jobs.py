@@ -51,7 +51,7 @@ class ThreadResult(AsyncResult):
         self._pool: Any = pool
         self._has_place = has_place
         self._home: Any = get_loop()
-        self._was_heard = False  # by somebody in another thread than home's
+        self._was_heard = False  # has somebody been told, or come for it, before home settles it?
 
     def call(self) -> None:
         """The worker's: makes the call, and keeps what comes of it."""
@@ -101,6 +101,23 @@ class ThreadResult(AsyncResult):
                 home.tell_error(self, error)
         self._function = None
         self._notify()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """As AsyncResult's."""
+        try:
+            return super().get(block, timeout)
+        finally:
+            self._was_heard = self._was_heard or self.ready()
+            del self  # an error holds this frame
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """As AsyncResult's. At home, callbacks of several results are called in the order in which
+        the calls have ended."""
+        here, home = _current(), self._home
+        if home is not None and here is not None and here._thread is home._thread:
+            self._add_link(callback)  # home is going to settle it
+        else:
+            super().rawlink(callback)
 
     def __repr__(self) -> str:
         if self._function is None:
@@ -246,8 +263,7 @@ class ThreadPool(MappingMixin):
                 f"size must not be more than maxsize, {self._maxsize}, but it is {size}"
             )
         self._shrink(size, block=True)
-        while len(self._crew) < size:
-            self._crew.start()
+        self._crew.grow(size)
 
     def kill(self, block: bool = True, timeout: float | None = None) -> bool:
         """Has all threads end once no call is left, and with block waits for that, `timeout`

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
+import gc
 import queue
 import re
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import in_thread, output_of
 
 import pycoro
-from pycoro import LoopExit, deadlock
+from pycoro import LoopExit, _native, deadlock
 from pycoro.event import AsyncResult, Event
 from pycoro.holding import Sources
 from pycoro.lock import Barrier, BoundedSemaphore, Condition, RLock, Semaphore
@@ -44,6 +48,16 @@ def loop_exit(wait: Callable[[], Any], *tasks: Any) -> list[str]:
     lines = plain(str(caught.value))
     assert lines[0] == SENTENCE
     return lines[1:]
+
+
+@pytest.fixture(autouse=True)
+def _none_of_others() -> None:
+    """Coroutines that other tests have left suspended would be told of as well."""
+    gc.collect()
+    for one in _native.thread_suspended():
+        if one is not pycoro.get_loop():
+            with contextlib.suppress(BaseException):
+                one.throw()
 
 
 # ---- rings ----
@@ -148,6 +162,47 @@ def test_rings_are_told_apart_by_address_where_names_are_equal() -> None:
         pycoro.joinall(tasks)
     assert f"held by Task {tasks[0].name!r} {id(tasks[0]):#x}" in str(caught.value)
     pycoro.killall(tasks)
+
+
+def test_a_condition_that_is_waited_for_is_not_held(tmp_path: Path) -> None:
+    """Neither ours, nor the standard library's, which waits for a lock that it has acquired."""
+    program = tmp_path / "program.py"  # what is held is found in a source
+    source = """
+        from pycoro import monkey
+        monkey.patch_all()
+        import queue, re, threading
+        import pycoro
+        from pycoro.lock import Condition, Semaphore
+
+        ours, theirs = Condition(Semaphore()), threading.Condition(threading.Lock())
+        items = queue.Queue()
+        def waits_for_ours():
+            with ours:
+                ours.wait()
+        def waits_for_theirs():
+            with theirs:
+                theirs.wait()
+        def takes():
+            items.get()
+        def wants(lock):
+            with lock:
+                pass
+        def holds():
+            with ours, theirs, items.mutex:
+                threading.Event().wait()
+        tasks = [pycoro.spawn(f) for f in (waits_for_ours, waits_for_theirs, takes, holds)]
+        tasks += [pycoro.spawn(wants, lock) for lock in (ours._lock, theirs._lock, items.mutex)]
+        try:
+            pycoro.joinall(tasks)
+        except pycoro.LoopExit as error:
+            for line in str(error).splitlines():
+                if "each other" in line or "itself" in line or "held by" in line:
+                    print(line.strip())
+        pycoro.killall(tasks)
+    """
+    program.write_text(textwrap.dedent(source))
+    lines = output_of(f"import runpy; runpy.run_path({str(program)!r})")
+    assert lines == ["held by Task 'holds'"] * 3
 
 
 def test_a_chain_is_no_ring() -> None:

@@ -24,6 +24,7 @@ from pycoro.lock import (
     RLock,
     Semaphore,
 )
+from pycoro.scope import CancelScope
 
 SEMAPHORES = ["Semaphore", "BoundedSemaphore"]
 LOCKS = [*SEMAPHORES, "RLock"]
@@ -714,6 +715,65 @@ def test_ctrl_c_ends_it_while_it_wants_the_lock_back() -> None:
         print(condition._lock.locked())
     """)
     assert lines == ["interrupted 0", "False"]
+
+
+def test_a_cancelled_scope_is_left_with_the_lock() -> None:
+    condition = Condition()
+    log: list[Any] = []
+    scopes: list[Any] = []
+
+    def waits(cancels: bool) -> None:
+        with CancelScope() as scope, condition:
+            scopes.append(scope)
+            pycoro.sleep(0)
+            if cancels:  # before it waits: every wait is refused, but not that for the lock
+                scope.cancel()
+            try:
+                condition.wait()
+            finally:
+                log.append(condition._lock._is_owned())
+
+    def holds() -> None:
+        with condition:
+            scopes[-1].cancel()
+            pycoro.sleep(0)
+            log.append("holder")
+
+    for cancels in (True, False):
+        pycoro.joinall([pycoro.spawn(waits, cancels), pycoro.spawn(holds)])
+        assert log == ["holder", True]
+        assert not condition._lock.locked()
+        log.clear()
+
+
+def test_ctrl_c_ends_what_takes_and_releases_a_lock_for_ever_and_never_waits() -> None:
+    """It may come in the middle of a release, which it must not end: then it comes after that."""
+    lines = output_of("""
+        import _thread, random, threading, time
+        import pycoro
+        from pycoro.lock import Semaphore
+
+        pycoro.sleep(0)
+        lock, caught = Semaphore(), 0
+
+        def interrupts():
+            time.sleep(random.random() * 0.01)
+            _thread.interrupt_main()
+
+        for _ in range(12):
+            interrupter = threading.Thread(target=interrupts)
+            try:
+                interrupter.start()
+                while True:
+                    with lock:
+                        pass
+            except KeyboardInterrupt:
+                caught += 1
+            interrupter.join()
+        pycoro.sleep(0.05)
+        print(caught, lock.counter)
+    """)
+    assert lines == ["12 1"]
 
 
 def test_bad_timeouts_of_a_condition_change_nothing() -> None:

@@ -286,7 +286,8 @@ def test_choosing_takes_one_and_no_other() -> None:
 
 
 def test_choosers_meet_in_channels_across_threads() -> None:
-    """Everybody would give or take in either channel: each meeting is of two."""
+    """Everybody would give or take in either channel. What is given is taken, once; it may be by
+    who gave it, if his next choice is quicker than the getter that was called."""
     channels = [Channel(), Channel()]
     enough = Event()
 
@@ -312,8 +313,8 @@ def test_choosers_meet_in_channels_across_threads() -> None:
 
     results = run_threads(meets(0), in_tasks(meets(1), meets(2)), meets(3))
     seen = Counter(item for items in flat(results) for item in items)
-    assert set(seen.values()) == {2}  # by who gave it and by who took it
-    assert sum(seen.values()) >= 400
+    assert set(seen.values()) == {2}  # noted by who gave it and by who took it
+    assert sum(seen.values()) >= 200
     assert enough.linkcount() == 0
     assert [channel.balance for channel in channels] == [0, 0]
 
