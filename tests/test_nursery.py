@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from helpers import output_of
 
-from pycoro import CoroutineExit, LoopExit, Timeout, current, get_loop, sleep, spawn
+from pycoro import CoroutineExit, LoopExit, Task, Timeout, current, get_loop, sleep, spawn
 from pycoro.deadlines import current_effective_deadline, fail_after, move_on_after
 from pycoro.errors import Cancelled, CoroutineError
 from pycoro.event import Event
@@ -773,6 +773,20 @@ def test_a_group_is_for_one_thread() -> None:
     cancelling.join()
     assert "call_soon_threadsafe" in str(errors[0])
     assert group.cancel_scope.cancelled_caught
+
+
+def test_a_spawn_callback_that_fails_keeps_no_task_in_the_group() -> None:
+    def fail(task: Task) -> None:
+        raise KeyError
+
+    with TaskGroup() as group:
+        Task.add_spawn_callback(fail)
+        try:
+            with pytest.raises(KeyError):
+                group.spawn(sleep, 1)
+        finally:
+            Task.remove_spawn_callback(fail)
+        assert group.tasks == []
 
 
 def test_leaving_it_in_another_task_changes_nothing(recorder: Recorder) -> None:
