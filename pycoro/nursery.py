@@ -164,7 +164,11 @@ class TaskGroup:
             task._notes = {"scope": self.cancel_scope}
         self._tasks[task] = None
         if spawn_callbacks:
-            task.start()
+            try:
+                task.start()
+            except BaseException:  # of a callback: it will not start
+                self._tasks.pop(task, None)
+                raise
         else:  # the same, for this is what spawning costs
             task._scheduled = True
             task._loop.ready.append(task)

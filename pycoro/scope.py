@@ -156,10 +156,11 @@ class CancelScope(Link):
                 raise rest from rest.__cause__
             return True
         # Has it come in the way of a kill, in a `finally` block that waits? That goes on then.
-        former = error.__context__
-        while former is not None and former is not outside:
+        former, seen = error.__context__, {id(error)}  # somebody may have made a ring of them
+        while former is not None and former is not outside and id(former) not in seen:
             if isinstance(former, _STRONGER):
                 raise former
+            seen.add(id(former))
             former = former.__context__
         self.cancelled_caught = True
         return True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextvars
-import os
 import threading
 from typing import Any
 
 import pytest
+from helpers import output_of
 
-from pycoro import CoroutineExit, LoopExit, Timeout, current, get_loop, sleep, spawn
+from pycoro import CoroutineExit, LoopExit, Task, Timeout, current, get_loop, sleep, spawn
 from pycoro.deadlines import current_effective_deadline, fail_after, move_on_after
 from pycoro.errors import Cancelled, CoroutineError
 from pycoro.event import Event
@@ -775,6 +775,20 @@ def test_a_group_is_for_one_thread() -> None:
     assert group.cancel_scope.cancelled_caught
 
 
+def test_a_spawn_callback_that_fails_keeps_no_task_in_the_group() -> None:
+    def fail(task: Task) -> None:
+        raise KeyError
+
+    with TaskGroup() as group:
+        Task.add_spawn_callback(fail)
+        try:
+            with pytest.raises(KeyError):
+                group.spawn(sleep, 1)
+        finally:
+            Task.remove_spawn_callback(fail)
+        assert group.tasks == []
+
+
 def test_leaving_it_in_another_task_changes_nothing(recorder: Recorder) -> None:
     with TaskGroup() as group:
         task = group.spawn(recorder.sleeper, 1)
@@ -811,39 +825,34 @@ def test_repr_tells_whose_it_is_and_how_it_is() -> None:
 # ---- fork ----
 
 
-@pytest.mark.parametrize("inside", ["block", "task"])
-def test_a_forked_child_does_not_wait_for_tasks_that_it_has_not(inside: str) -> None:
-    ours, theirs = os.pipe()
+@pytest.mark.parametrize(
+    ("inside", "said"), [("block", "child+spawned+left"), ("task", "child+left")]
+)
+def test_a_forked_child_does_not_wait_for_tasks_that_it_has_not(inside: str, said: str) -> None:
+    code = f"""
+        import os
+        from pycoro import sleep
+        from pycoro.nursery import TaskGroup
 
-    def fork() -> None:
-        pid = os.fork()
-        if pid == 0:
-            os.write(theirs, b"child")
-        else:
-            pids.append(pid)
+        def fork():
+            if os.fork() == 0:
+                os.write(theirs, b"child")
 
-    pids: list[int] = []
-    parent = os.getpid()
-    try:
+        ours, theirs = os.pipe()
+        parent = os.getpid()
         with TaskGroup() as group:
-            group.spawn(sleep, 10)
+            group.spawn(sleep, 0.01)
             sleep(0)
-            if inside == "block":
-                fork()
-            else:
-                group.spawn(fork)
+            fork() if {inside!r} == "block" else group.spawn(fork)
             if os.getpid() != parent:
                 group.spawn(os.write, theirs, b"+spawned")
         if os.getpid() != parent:
             os.write(theirs, b"+left")
-    finally:
-        if os.getpid() != parent:
             os._exit(0)
-    os.close(theirs)
-    os.waitpid(pids[0], 0)
-    said = os.read(ours, 100)
-    os.close(ours)
-    assert said == (b"child+spawned+left" if inside == "block" else b"child+left")
+        os.wait()
+        print(os.read(ours, 100).decode())
+    """
+    assert output_of(code) == [said]
 
 
 def test_many_tasks() -> None:

@@ -538,6 +538,18 @@ def test_a_kill_is_not_lost_where_clean_up_code_waits_in_a_cancelled_scope() -> 
     assert not scope.cancelled_caught
 
 
+def test_a_ring_of_contexts_does_no_harm() -> None:
+    first, second = KeyError(), ValueError()
+    with CancelScope() as scope:
+        scope.cancel()
+        try:
+            raise first
+        except KeyError:
+            second.__context__, first.__context__ = first, second
+            sleep(1)
+    assert scope.cancelled_caught
+
+
 def test_a_kill_that_is_being_handled_outside_is_not_raised_again() -> None:
     log: Log = []
 
