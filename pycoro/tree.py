@@ -128,20 +128,11 @@ def _coroutines_of(thread: Thread) -> list[Coroutine]:
     loop = thread.loop
     if loop is not None:
         # A list is made of a queue in one go; then the other thread may go on with it.
-        for entry in (*list(loop.ready), *_timers_of(loop)):
+        for entry in (*list(loop.ready), *loop._timers):
             for one in (entry, *(getattr(entry, "args", None) or ())):
                 if isinstance(one, Coroutine) and one._entry is not None:
                     found.setdefault(id(one), one)
     return [one for one in found.values() if one._thread is thread]
-
-
-def _timers_of(loop: Any) -> list[Timer]:
-    for _ in range(10):
-        try:
-            return list(loop._timers)
-        except RuntimeError:  # a collection let the other thread go on in the middle
-            pass
-    return []
 
 
 def _origin_of(coroutine: Coroutine) -> Coroutine | None:
