@@ -17,9 +17,10 @@ import atexit
 import os
 import sys
 import weakref
-from _thread import _local, allocate_lock, get_ident, start_new_thread
+from _thread import _local, allocate_lock, get_ident, get_native_id, start_new_thread
 from collections.abc import Callable
 from time import perf_counter
+from time import sleep as nap
 from types import TracebackType
 from typing import Any
 
@@ -65,6 +66,7 @@ class Monitor:
         self._excused: tuple[int, Any] | None = None
         self._functions: dict[Callable[[Any], object], tuple[float, float]] = {}  # period, when
         self._due = self._looked = 0.0
+        self._native_id = 0  # of the thread, by the kernel
         self.monitor_thread_ident: int | None = None
         self._attach()
         _monitors.add(self)
@@ -167,6 +169,7 @@ class Monitor:
 
     def _run(self, begun: Any) -> None:
         self.monitor_thread_ident = get_ident()
+        self._native_id = get_native_id()
         _own.farewell = _Farewell(self)
         # Not one that might wake a loop; who has counted it as such looks again.
         deadlock.set_idle(self, True)
@@ -308,11 +311,11 @@ def start(
 ) -> Monitor:
     """Watches the calling thread's loop, also one that is yet to be made. A coroutine that runs
     for more than `threshold` seconds (default: config.max_blocking_time, 0.1) without letting the
-    loop have its turn is told of once, then every `repeat` seconds (inf: no more), and at its end:
-    to events.subscribers, and by report(event), on stderr without one. Something that only takes
-    text will do: report=logging.getLogger(__name__).warning. All are called in the monitor's
-    thread, and must not use the watched one's tasks. What is over within half as much again as
-    the threshold may go unnoticed. Errors: TypeError, ValueError for what is no time."""
+    loop have its turn is told of once, then every `repeat` seconds (inf: no more), and when it
+    lets go: to events.subscribers, and by report(event), on stderr without one. Something that
+    only takes text will do: report=logging.getLogger(__name__).warning. All are called in the
+    monitor's thread, and must not use the watched one's tasks. What is over within half as much
+    again as the threshold may go unnoticed. Errors: TypeError, ValueError for what is no time."""
     return Monitor(current()._thread, threshold, report, repeat)
 
 
@@ -334,9 +337,14 @@ def stop_all() -> None:
 
 
 def before_fork() -> None:
-    """The threads are not in the child: nothing of theirs may be half done when it begins."""
+    """The threads are not in the child: nothing of theirs may be half done when it begins. And
+    Python warns of a fork where there are threads: so they shall be gone for the kernel too."""
     for monitor in list(_monitors):
         monitor._end()
+        for _ in range(50):
+            if monitor.running or not os.access(f"/proc/self/task/{monitor._native_id}", os.F_OK):
+                break
+            nap(0.001)
 
 
 def after_fork_in_parent() -> None:
