@@ -35,8 +35,7 @@ struct pc_thread *pc_api_here(void)
     return thread && thread->owner == pc_py_thread() ? thread : NULL;
 }
 
-/* Takes over a reference to an exception instance, and raises it as it is. */
-static void raise_instance(PyObject *error)
+void pc_api_raise(PyObject *error)
 {
     if (!PyExceptionInstance_Check(error)) {
         PyErr_Format(PyExc_TypeError, "exceptions must be instances of BaseException, not %.100s",
@@ -48,7 +47,7 @@ static void raise_instance(PyObject *error)
                   PyException_GetTraceback(error));
 }
 
-static PyObject *fetch_instance(void)
+PyObject *pc_api_fetch(void)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
@@ -69,10 +68,11 @@ static PyObject *receive_rest(struct pc_thread *thread, PyObject *value)
     PyObject *leftover = thread->leftover;
     int throwing = thread->carried_throw;
     thread->leftover = NULL;
+    thread->tracing = 0; /* a greenlet's, and this is none */
     Py_XDECREF(leftover); /* may run any code, and other switches */
     if (!throwing)
         return value;
-    raise_instance(value);
+    pc_api_raise(value);
     return NULL;
 }
 
@@ -179,8 +179,7 @@ static PyObject *ask(PyObject *object, PyObject *value, int failed, struct parce
     return NULL;
 }
 
-/* Something of the thread's wants to be looked after. 0, or -1 with an exception. */
-static int answer_call(struct pc_thread *thread)
+int pc_api_answer_call(struct pc_thread *thread)
 {
     thread->calls = 0;
     PyObject *none = PyObject_CallNoArgs(called_hook);
@@ -196,7 +195,8 @@ static uintptr_t deliver(PyObject *object, PyObject *value, PyObject *more, int 
 {
     if (pc_object_check(object) != 0)
         return 0;
-    if (pc_thread_here && pc_thread_here->calls && pc_api_here() && answer_call(pc_thread_here))
+    if (pc_thread_here && pc_thread_here->calls && pc_api_here() &&
+        pc_api_answer_call(pc_thread_here))
         return 0;
     struct parcel parcel = {object, value, more, throwing}, other;
     PyObject *answer = NULL, *carried;
@@ -268,7 +268,7 @@ static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *f
     *failed = parcel.throwing;
     Py_XDECREF(answer);
     if (!heir) { /* a signal's exception, say: it is as good as the coroutine's own */
-        *value = fetch_instance();
+        *value = pc_api_fetch();
         *failed = 1;
     }
     return heir;
@@ -292,7 +292,7 @@ static struct pc_coro *body(struct pc_coro *me)
         result = PyObject_CallObject(run, arguments);
     Py_XDECREF(arguments);
     int failed = !result;
-    PyObject *value = failed ? fetch_instance() : result;
+    PyObject *value = failed ? pc_api_fetch() : result;
     PyObject *label = me->label;
     me->label = NULL;
     Py_DECREF(label); /* it may be of a subclass of str, with a __del__ */
@@ -308,7 +308,7 @@ static struct pc_coro *body(struct pc_coro *me)
     }
     /* Only now: until here it could still be switched away from, and to. From here on no code may
        run, for there is no object for it to be the current one. */
-    pc_object_unbind(me);
+    pc_object_unbind_all(me);
     thread->leftover = me->kept;
     me->kept = NULL;
     thread->carried = value;

@@ -90,6 +90,13 @@ uintptr_t pc_set_context(uintptr_t parcel);
 /* A copy of the running coroutine's context; None if that is as good. */
 uintptr_t pc_copy_context(void);
 
+/* The module greenlet (PyPI), once, at import of pycoro/greenlet: gives a dict of what is in C of
+   it. `parts` is a tuple: the classes GreenletExit and error; begin(), which makes a thread fit for
+   coroutines; carrier(notes), which gives a Coroutine to stand for a greenlet that runs, with what
+   its last one had in _notes, or None; measure(class), bytes of C stack under a greenlet that a
+   Python function has suspended. */
+uintptr_t pc_greenlet_init(uintptr_t parts);
+
 /* The base class of local, whose __dict__ is another one for each coroutine. begin(object) is called
    when a coroutine uses one for the first time, and gives the dict, which it has put into the
    object's _local__views under the coroutine's id(). */

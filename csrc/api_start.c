@@ -18,16 +18,11 @@ void pc_stack_set_default(intptr_t size)
     default_stack_size = (size_t)size;
 }
 
-static int reason_of(enum pc_stack_error error)
+void pc_api_refuse_stack(enum pc_stack_error error)
 {
-    switch (error) {
-    case PC_STACK_NO_MAPPINGS:
-        return PC_REFUSED_NO_MAPPINGS;
-    case PC_STACK_BAD_SIZE:
-        return PC_REFUSED_SIZE;
-    default:
-        return PC_REFUSED_NO_MEMORY;
-    }
+    pc_api_refuse(error == PC_STACK_NO_MAPPINGS ? PC_REFUSED_NO_MAPPINGS
+                  : error == PC_STACK_BAD_SIZE  ? PC_REFUSED_SIZE
+                                                : PC_REFUSED_NO_MEMORY);
 }
 
 /* The name of what it runs, where it has none of its own: a new reference. */
@@ -78,7 +73,7 @@ struct pc_coro *pc_api_start(PyObject *object, pc_body *body)
     }
     enum pc_stack_error error;
     if (!(coro = pc_coro_create(thread, size, body, &error))) {
-        pc_api_refuse(reason_of(error));
+        pc_api_refuse_stack(error);
         goto no_stack;
     }
     pc_object_bind(object, coro);

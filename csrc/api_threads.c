@@ -4,6 +4,7 @@
 
 #include "api.h"
 #include "api_internal.h"
+#include "greenlet.h"
 #include "guard.h"
 #include "object.h"
 
@@ -53,8 +54,10 @@ uintptr_t pc_thread_begin(uintptr_t main)
     if (pc_object_check(object) != 0)
         return 0;
     /* An older one of this thread belonged to a thread state that is gone. */
-    if (pc_thread_here)
+    if (pc_thread_here) {
         pc_thread_here->owner = NULL;
+        pc_greenlet_end_lingering(pc_thread_here);
+    }
     struct pc_thread *thread = pc_thread_enter(pc_py_thread());
     if (!thread || pc_guard_install(name_of) != 0) {
         pc_api_refuse(PC_REFUSED_NO_MEMORY);
@@ -65,27 +68,34 @@ uintptr_t pc_thread_begin(uintptr_t main)
     return new_reference(NULL);
 }
 
-uintptr_t pc_thread_end(uintptr_t main)
+void pc_api_end_thread(struct pc_thread *thread)
 {
-    struct pc_coro *coro = pc_object_coro((PyObject *)main);
-    if (!coro || !coro->thread || coro != &coro->thread->main)
-        return new_reference(NULL);
-    struct pc_thread *thread = coro->thread;
     /* No code may run before the thread has been left: what is kept goes into a list first. */
+    struct pc_coro *main = &thread->main, *one = main;
+    void *others[] = {main->greenlet, thread->tracer, thread->leftover};
     PyObject *kept = PyList_New(0);
-    if (!kept)
-        return 0;
-    struct pc_coro *one = coro;
+    for (size_t i = 0; kept && i < sizeof others / sizeof *others; i++)
+        if (others[i] && PyList_Append(kept, others[i]) == 0)
+            Py_DECREF(others[i]);
     do {
+        pc_greenlet_strand(one);
         pc_object_unbind(one);
-        if (one->kept && PyList_Append(kept, one->kept) == 0)
+        if (kept && one->kept && PyList_Append(kept, one->kept) == 0)
             Py_DECREF(one->kept); /* else it is lost: no memory */
         one->kept = NULL;
         one = one->next;
-    } while (one != coro);
+    } while (one != main);
     PyErr_Clear();
     pc_thread_leave(thread);
-    Py_DECREF(kept);
+    Py_XDECREF(kept);
+}
+
+uintptr_t pc_thread_end(uintptr_t main)
+{
+    struct pc_coro *coro = pc_object_coro((PyObject *)main);
+    struct pc_thread *thread = coro ? coro->thread : NULL;
+    if (thread && coro == &thread->main && !(thread == pc_api_here() && pc_greenlet_linger(thread)))
+        pc_api_end_thread(thread);
     return new_reference(NULL);
 }
 
@@ -95,7 +105,7 @@ uintptr_t pc_abandon(uintptr_t object)
         return 0;
     struct pc_coro *coro = pc_object_coro((PyObject *)object);
     if (coro && coro->state == PC_CORO_SUSPENDED && coro->stack) {
-        pc_object_unbind(coro);
+        pc_object_unbind_all(coro);
         pc_coro_abandon(coro);
     }
     return new_reference(NULL);
@@ -105,17 +115,17 @@ uintptr_t pc_abandon(uintptr_t object)
 
 static int is_remaining(const struct pc_coro *coro)
 {
-    return pc_object_of(coro) != NULL;
+    return pc_object_of(coro) && !pc_greenlet_owns(coro); /* those are not unwound at the end */
 }
 
 static int is_kept(const struct pc_coro *coro)
 {
-    return coro->kept != NULL;
+    return coro->kept != NULL && !pc_greenlet_owns(coro);
 }
 
 static int is_orphan(const struct pc_coro *coro)
 {
-    return coro->object == NULL;
+    return coro->object == NULL && !pc_greenlet_owns(coro);
 }
 
 static struct pc_coro *find_suspended(int (*fits)(const struct pc_coro *))
@@ -148,6 +158,8 @@ uintptr_t pc_thread_remaining(void)
 
 uintptr_t pc_thread_kept(void)
 {
+    if (pc_api_here())
+        pc_greenlet_let_go(pc_api_here()); /* they need nobody else */
     struct pc_coro *coro = find_suspended(is_kept);
     if (!coro) {
         struct pc_thread *thread = pc_api_here();
@@ -193,6 +205,8 @@ uintptr_t pc_current(void)
     if (!thread)
         return new_reference(NULL);
     struct pc_coro *coro = thread->current;
+    if (!pc_object_of(coro) && pc_greenlet_owns(coro))
+        return (uintptr_t)pc_greenlet_carrier(coro);
     if (!pc_object_of(coro)) { /* it has died under it: a subclass's __del__ did not tell us */
         pc_object_unbind(coro);
         PyObject *shell = bind_shell(coro);

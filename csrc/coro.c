@@ -99,8 +99,8 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
     coro->thread = thread;
     coro->stack = stack;
     coro->body = body;
-    coro->debt = coro->tripped = 0;
-    coro->object = coro->kept = coro->run = coro->label = NULL;
+    coro->debt = coro->tripped = coro->borrowed = 0;
+    coro->object = coro->kept = coro->run = coro->label = coro->greenlet = NULL;
     coro->previous = thread->main.previous;
     coro->next = &thread->main;
     coro->previous->next = coro->next->previous = coro;
@@ -124,4 +124,12 @@ void pc_coro_abandon(struct pc_coro *coro)
     coro->previous = coro->next = coro;
     coro->state = PC_CORO_DEAD;
     coro->thread = NULL;
+}
+
+void pc_coro_erase(struct pc_coro *coro)
+{
+    struct pc_stack *stack = coro->stack;
+    pc_context_destroy(&coro->context);
+    pc_stack_put(stack);
+    stack->used = 0; /* whoever is next must enter it anew */
 }

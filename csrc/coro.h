@@ -35,6 +35,8 @@ struct pc_coro {
     struct pc_stack *stack;   /* NULL: a main coroutine */
     pc_body *body;
     void *object, *kept, *run, *label; /* the owner's: see object.h, api.c */
+    void *greenlet; /* likewise: see greenlet.h */
+    int borrowed;   /* of pc_py_tracing(): what others have to do with; see greenlet_switch.c */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
     int tripped; /* it ran into the reserve; see guard.h */
     int debt;    /* what pc_py_exhaust() took from its recursion counter then */
@@ -49,6 +51,11 @@ struct pc_thread {
     int calls;         /* some coroutine wants to be looked after: see object.h */
     void *owner;       /* the interpreter's name for this thread; NULL once it has gone */
     struct pc_coro *dead; /* ended, its stack not yet back in the pool */
+    void *keywords, *tracer, *origin; /* greenlet_switch.c's: for who begins; of switches */
+    struct pc_thread *next_gone; /* greenlet_thread.c's, and the next two */
+    unsigned long long former_owner; /* it lingers: whose it was */
+    int gone; /* the system's thread has ended */
+    int tracing; /* greenlet_switch.c's, with a switch: in how many trace functions */
     struct pc_coro main;
 };
 
@@ -96,7 +103,14 @@ static inline void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
 }
 
 /* The suspended coroutine will not go on: forgets it. Its stack is lost to the pool, for frames
-   may still be read there. */
+   may still be read there. The second: nor that, its stack is to be used again. */
 void pc_coro_abandon(struct pc_coro *coro);
+void pc_coro_erase(struct pc_coro *coro);
+
+/* Bytes of C stack that a suspended one has in use. */
+static inline size_t pc_coro_depth(const struct pc_coro *coro)
+{
+    return (size_t)(coro->stack->border - (const char *)coro->context.sp);
+}
 
 #endif

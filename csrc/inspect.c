@@ -46,7 +46,7 @@ uintptr_t pc_context(uintptr_t object)
     struct pc_coro *coro = coro_of(object);
     if (!coro)
         return PyErr_Occurred() ? 0 : or_none(NULL);
-    if (coro->state == PC_CORO_RUNNING)
+    if (coro->state == PC_CORO_RUNNING && coro->thread->owner)
         pc_py_save(&coro->py, coro->thread->owner);
     return or_none(pc_py_context(&coro->py));
 }
@@ -62,7 +62,7 @@ uintptr_t pc_set_context(uintptr_t parcel)
     if (!coro)
         return PyErr_Occurred() ? 0 : truth(0);
     PyObject *context = PyTuple_GET_ITEM(pair, 1);
-    int running = coro->state == PC_CORO_RUNNING;
+    int running = coro->state == PC_CORO_RUNNING && coro->thread->owner;
     if (running)
         pc_py_save(&coro->py, coro->thread->owner);
     PyObject *former =

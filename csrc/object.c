@@ -3,6 +3,7 @@
 #include "object.h"
 
 #include "api.h"
+#include "greenlet.h"
 
 #include <structmember.h> /* PyMemberDef, on 3.11 */
 
@@ -17,7 +18,7 @@ static const char *const slot_names[PC_SLOTS] = {
     [PC_HANDLE] = "_handle",   [PC_PARENT] = "_parent",
     [PC_RUN] = "_entry",         [PC_CONTEXT] = "_context",
     [PC_NAME] = "_name",       [PC_STACK_BYTES] = "_stack_size",
-    [PC_THREAD] = "_thread",
+    [PC_THREAD] = "_thread",   [PC_NOTES] = "_notes",
 };
 
 /* Is this the coroutine's thread, under the thread state that it began with? */
@@ -76,6 +77,12 @@ void pc_object_unbind(struct pc_coro *coro)
     pc_object_set(object, PC_HANDLE, Py_NewRef(Py_None));
 }
 
+void pc_object_unbind_all(struct pc_coro *coro)
+{
+    pc_greenlet_unbind(coro);
+    pc_object_unbind(coro);
+}
+
 /* ---- the end of an object ---- */
 
 /* Base.__del__: may be called in vain, for the object may be brought back to life; or not at all,
@@ -85,6 +92,10 @@ static void finalize(PyObject *object)
     struct pc_coro *coro = pc_object_coro(object);
     if (!coro)
         return;
+    if (pc_greenlet_owns(coro)) {
+        pc_greenlet_part_from_carrier(coro);
+        return;
+    }
     if (coro->state == PC_CORO_RUNNING || !is_own_thread(coro)) {
         if (coro->thread && !coro->kept)
             coro->kept = Py_NewRef(object); /* which brings it back to life */
@@ -104,6 +115,8 @@ static void finalize(PyObject *object)
 static void orphan(struct pc_coro *coro)
 {
     coro->object = NULL;
+    if (pc_greenlet_owns(coro))
+        return;
     pc_object_call(coro);
     if (coro->state != PC_CORO_SUSPENDED || !is_own_thread(coro))
         return;

@@ -24,6 +24,7 @@ enum pc_slot {
     PC_NAME,
     PC_STACK_BYTES,
     PC_THREAD,
+    PC_NOTES,
     PC_SLOTS
 };
 
@@ -74,8 +75,9 @@ static inline PyObject *pc_object_of(const struct pc_coro *coro)
 /* The object stands for the coroutine, which has none. */
 void pc_object_bind(PyObject *object, struct pc_coro *coro);
 
-/* The coroutine, if it has an object, has it no more. */
+/* The coroutine, if it has an object, has it no more. The second: nor a greenlet. */
 void pc_object_unbind(struct pc_coro *coro);
+void pc_object_unbind_all(struct pc_coro *coro);
 
 /* Has something suspended or running be looked after by called(), at the thread's next switch. */
 void pc_object_call(struct pc_coro *coro);

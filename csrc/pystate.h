@@ -23,6 +23,9 @@ extern const size_t PC_PY_STACK_SIZE, PC_PY_RESERVE;
 /* The calling thread's PyThreadState, NULL where it has none. */
 void *pc_py_thread(void);
 
+/* Is the interpreter on its way out, past its atexit functions? */
+int pc_py_is_finalizing(void);
+
 /* The state of a coroutine that has not begun: no frames, nothing being handled, no context. Its
    C stack is [floor, top); Python frames go into `data`, which must be 16-byte aligned and at
    least 512 bytes. */
@@ -43,10 +46,20 @@ void pc_py_release(void *thread);
 int pc_py_exhaust(void *thread);
 void pc_py_forgive(void *thread, int taken);
 
+/* How many trace functions (of sys) the thread is in: while it is in any, nothing is traced. */
+int pc_py_tracing(void *thread);
+void pc_py_set_tracing(void *thread, int tracing);
+
 /* Of a suspended coroutine: the innermost Python frame (a new reference, NULL where there is none
    or with an exception), and its contextvars context (a new reference; NULL: none yet). */
 void *pc_py_frame(struct pc_py_state *state, void *thread);
 void *pc_py_context(const struct pc_py_state *state);
+
+/* Of one that never goes on, and whose stack has nothing on it but a chain of Python calls: has
+   nobody a hold of its frames? The second lets go of what they refer to, as far as that is known,
+   and may run Python code; then they may be overwritten. */
+int pc_py_is_unseen(const struct pc_py_state *state);
+void pc_py_drop_frames(struct pc_py_state *state);
 
 /* Gives a suspended or fresh coroutine a context; takes over the reference. NULL: none. Returns
    the former one, which the caller must release. */

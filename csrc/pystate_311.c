@@ -5,7 +5,10 @@
  */
 #include "pystate.h"
 
+#define Py_BUILD_CORE 1
 #include <Python.h>
+
+#include <internal/pycore_frame.h>
 
 #if PY_VERSION_HEX < 0x030b0000 || PY_VERSION_HEX >= 0x030c0000
 #error "pystate_311.c is for CPython 3.11"
@@ -35,6 +38,11 @@ _Static_assert(sizeof(struct state) <= sizeof(struct pc_py_state), "pc_py_state 
 void *pc_py_thread(void)
 {
     return _PyThreadState_UncheckedGet();
+}
+
+int pc_py_is_finalizing(void)
+{
+    return _Py_IsFinalizing();
 }
 
 void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
@@ -123,6 +131,19 @@ void pc_py_forgive(void *thread, int taken)
     ((PyThreadState *)thread)->recursion_remaining += taken;
 }
 
+int pc_py_tracing(void *thread)
+{
+    return ((PyThreadState *)thread)->tracing;
+}
+
+void pc_py_set_tracing(void *thread, int tracing)
+{
+    PyThreadState *tstate = thread;
+    tstate->tracing = tracing;
+    tstate->cframe->use_tracing =
+        !tracing && (tstate->c_tracefunc || tstate->c_profilefunc) ? 255 : 0;
+}
+
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)
 {
     /* Asking for the running frame while another chain is in place. Making the frame object may
@@ -137,6 +158,31 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     if (collects)
         PyGC_Enable();
     return frame;
+}
+
+/* Nobody but the frame has a hold of its object. */
+static int is_unseen(const _PyInterpreterFrame *frame)
+{
+    return frame && frame->owner == FRAME_OWNED_BY_THREAD &&
+           (!frame->frame_obj || Py_REFCNT(frame->frame_obj) == 1);
+}
+
+int pc_py_is_unseen(const struct pc_py_state *opaque)
+{
+    const struct state *state = (const struct state *)opaque;
+    const _PyInterpreterFrame *frame = state->cframe->current_frame;
+    while (is_unseen(frame) && !frame->is_entry)
+        frame = frame->previous;
+    return is_unseen(frame) && !state->chunk->previous;
+}
+
+void pc_py_drop_frames(struct pc_py_state *opaque)
+{
+    /* Their variables stay: where the innermost frame's stack ends, the interpreter keeps in C. */
+    struct state *state = (struct state *)opaque;
+    _PyInterpreterFrame *frame = state->cframe->current_frame;
+    for (; frame; frame = frame->is_entry ? NULL : frame->previous)
+        Py_CLEAR(frame->frame_obj);
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

@@ -5,7 +5,10 @@
  */
 #include "pystate.h"
 
+#define Py_BUILD_CORE 1
 #include <Python.h>
+
+#include <internal/pycore_frame.h>
 
 #if PY_VERSION_HEX < 0x030d0000 || PY_VERSION_HEX >= 0x030e0000
 #error "pystate_313.c is for CPython 3.13"
@@ -42,6 +45,11 @@ _Static_assert(sizeof(struct state) <= sizeof(struct pc_py_state), "pc_py_state 
 void *pc_py_thread(void)
 {
     return PyThreadState_GetUnchecked();
+}
+
+int pc_py_is_finalizing(void)
+{
+    return Py_IsFinalizing();
 }
 
 void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
@@ -131,6 +139,16 @@ void pc_py_forgive(void *thread, int taken)
     ((PyThreadState *)thread)->c_recursion_remaining += taken;
 }
 
+int pc_py_tracing(void *thread)
+{
+    return ((PyThreadState *)thread)->tracing;
+}
+
+void pc_py_set_tracing(void *thread, int tracing)
+{
+    ((PyThreadState *)thread)->tracing = tracing;
+}
+
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)
 {
     /* Asking for the running frame while another chain is in place. Since 3.12 no allocation
@@ -142,6 +160,31 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     PyFrameObject *frame = PyThreadState_GetFrame(tstate);
     tstate->current_frame = running;
     return frame;
+}
+
+/* Nobody but the frame has a hold of its object. */
+static int is_unseen(const struct _PyInterpreterFrame *frame)
+{
+    return frame && frame->owner == FRAME_OWNED_BY_THREAD &&
+           (!frame->frame_obj || Py_REFCNT(frame->frame_obj) == 1);
+}
+
+int pc_py_is_unseen(const struct pc_py_state *opaque)
+{
+    const struct state *state = (const struct state *)opaque;
+    const struct _PyInterpreterFrame *frame = state->frame;
+    while (is_unseen(frame))
+        frame = frame->previous;
+    return frame && frame->owner == FRAME_OWNED_BY_CSTACK && !state->chunk->previous;
+}
+
+void pc_py_drop_frames(struct pc_py_state *opaque)
+{
+    /* Their variables stay: where the innermost frame's stack ends, the interpreter keeps in C. */
+    struct state *state = (struct state *)opaque;
+    struct _PyInterpreterFrame *frame = state->frame;
+    for (; frame->owner == FRAME_OWNED_BY_THREAD; frame = frame->previous)
+        Py_CLEAR(frame->frame_obj);
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

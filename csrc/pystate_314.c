@@ -9,7 +9,9 @@
 #define Py_BUILD_CORE 1
 #include <Python.h>
 
+#include <internal/pycore_interpframe_structs.h>
 #include <internal/pycore_pythonrun.h>
+#include <internal/pycore_stackref.h>
 #include <internal/pycore_tstate.h>
 
 #if PY_VERSION_HEX < 0x030e0000 || PY_VERSION_HEX >= 0x030f0000
@@ -43,6 +45,11 @@ _Static_assert(sizeof(struct state) <= sizeof(struct pc_py_state), "pc_py_state 
 void *pc_py_thread(void)
 {
     return PyThreadState_GetUnchecked();
+}
+
+int pc_py_is_finalizing(void)
+{
+    return Py_IsFinalizing();
 }
 
 void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *top, char *data,
@@ -135,6 +142,16 @@ void pc_py_forgive(void *thread, int taken)
     (void)thread, (void)taken;
 }
 
+int pc_py_tracing(void *thread)
+{
+    return ((PyThreadState *)thread)->tracing;
+}
+
+void pc_py_set_tracing(void *thread, int tracing)
+{
+    ((PyThreadState *)thread)->tracing = tracing;
+}
+
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)
 {
     /* Asking for the running frame while another chain is in place. Since 3.12 no allocation
@@ -146,6 +163,38 @@ void *pc_py_frame(struct pc_py_state *opaque, void *thread)
     PyFrameObject *frame = PyThreadState_GetFrame(tstate);
     tstate->current_frame = running;
     return frame;
+}
+
+/* Nobody but the frame has a hold of its object. */
+static int is_unseen(const struct _PyInterpreterFrame *frame)
+{
+    return frame && frame->owner == FRAME_OWNED_BY_THREAD &&
+           (!frame->frame_obj || Py_REFCNT(frame->frame_obj) == 1);
+}
+
+int pc_py_is_unseen(const struct pc_py_state *opaque)
+{
+    const struct state *state = (const struct state *)opaque;
+    const struct _PyInterpreterFrame *frame = state->frame;
+    while (is_unseen(frame))
+        frame = frame->previous;
+    return frame && frame->owner == FRAME_OWNED_BY_INTERPRETER && !state->chunk->previous;
+}
+
+void pc_py_drop_frames(struct pc_py_state *opaque)
+{
+    struct state *state = (struct state *)opaque;
+    struct _PyInterpreterFrame *frame = state->frame;
+    for (; frame->owner == FRAME_OWNED_BY_THREAD; frame = frame->previous) {
+        Py_CLEAR(frame->frame_obj);
+        Py_CLEAR(frame->f_locals);
+        while (frame->stackpointer > frame->localsplus) {
+            frame->stackpointer--;
+            PyStackRef_XCLOSE(*frame->stackpointer);
+        }
+        PyStackRef_CLEAR(frame->f_funcobj);
+        PyStackRef_CLEAR(frame->f_executable);
+    }
 }
 
 void *pc_py_context(const struct pc_py_state *opaque)

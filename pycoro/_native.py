@@ -37,6 +37,7 @@ stack_size_default: Callable[[], int] = lib.pc_stack_size_default
 stack_set_default: Callable[[int], None] = lib.pc_stack_set_default
 stack_size_of: Callable[[Any], int] = lib.pc_stack_size_of
 count: Callable[[int], int] = lib.pc_count
+greenlet_init: Callable[[tuple[Any, ...]], dict[str, Any]] = lib.pc_greenlet_init
 
 REFUSED_OTHER_THREAD: int = lib.PC_REFUSED_OTHER_THREAD
 REFUSED_NO_MEMORY: int = lib.PC_REFUSED_NO_MEMORY

@@ -44,21 +44,6 @@ def make_exception(
     return error if traceback is None else error.with_traceback(traceback)
 
 
-def check_timeout(timeout: float | None) -> None:
-    """Seconds, or None for no limit; a negative one is over at once. TypeError, ValueError (NaN):
-    it is no number of seconds."""
-    if timeout is None:
-        return
-    try:
-        is_number = timeout == timeout + 0.0
-    except TypeError:
-        raise TypeError(
-            f"timeout must be a number of seconds or None, not {type(timeout).__name__}"
-        ) from None
-    if not is_number:
-        raise ValueError("timeout must be a number of seconds, not NaN")
-
-
 def check_number(seconds: float, what: str) -> float:
     """`seconds` itself, of any sign, infinite too. TypeError, ValueError (NaN): it is no number;
     `what` it is for."""
@@ -71,6 +56,22 @@ def check_number(seconds: float, what: str) -> float:
     if not is_number:
         raise ValueError(f"{what} must be a number of seconds, not NaN")
     return seconds
+
+
+def check_seconds(seconds: float, what: str) -> float:
+    """`seconds` itself, infinite too. TypeError, ValueError (negative, NaN): it is no duration."""
+    if check_number(seconds, what) < 0:
+        raise ValueError(
+            f"{what} must be a non-negative number of seconds, not {seconds!r}: where a deadline "
+            "may have passed, take max(0, deadline - now)"
+        )
+    return seconds
+
+
+def check_timeout(timeout: float | None) -> None:
+    """None is no limit. TypeError, ValueError: as check_seconds()."""
+    if timeout is not None:
+        check_seconds(timeout, "timeout")
 
 
 def check_name(name: str | None) -> str | None:

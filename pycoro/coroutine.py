@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from . import _native, threads
 from .checks import check_name, check_stack_size, make_exception, refuse
-from .errors import CoroutineError, CoroutineExit
+from .errors import CoroutineError, CoroutineExit, GreenletExit
 
 _switch = _native.switch
 _throw = _native.throw
@@ -82,7 +82,7 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
     ) -> None:
         here = _enlist(self)
         if here is None:
-            here = _begin_thread()
+            here = begin_thread()
         if not callable(run):
             raise TypeError(f"run must be callable, not {type(run).__name__}")
         if parent is None:
@@ -229,7 +229,7 @@ _OWN_MODULES = (__name__, threads.__name__)
 def current() -> Coroutine:
     """The coroutine that runs now: the thread's main one where no other has been switched to."""
     here: Coroutine | None = _current()
-    return _begin_thread() if here is None else here
+    return begin_thread() if here is None else here
 
 
 def stack_size(size: int | None = None) -> int:
@@ -249,7 +249,7 @@ def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine
             return target, value, failed
         if target._entry is not None:
             target._name, target._entry, target._context = target.name, None, None
-        if failed and isinstance(value, CoroutineExit):
+        if failed and isinstance(value, GreenletExit):
             failed = False
         target = target._parent
     raise CoroutineError("the coroutine has ended, and so have all its parents")
@@ -275,7 +275,7 @@ def choose_context(context: Any) -> contextvars.Context | None:
 def _finish(coroutine: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine, Any, bool]:
     """`coroutine` (None: its object is gone) has ended with a result, or with an exception: who
     goes on? Not called where a result goes to a parent that is alive."""
-    if failed and isinstance(value, CoroutineExit):
+    if failed and isinstance(value, GreenletExit):
         failed = False
     if coroutine is None:  # its object is gone: nobody waits but the thread itself
         return current()._thread.main, value, failed
@@ -297,7 +297,8 @@ def _shell() -> Coroutine:
     return shell
 
 
-def _begin_thread() -> Coroutine:
+def begin_thread() -> Coroutine:
+    """Makes the calling thread fit for coroutines; gives its main one."""
     main = Coroutine.__new__(Coroutine)
     main._entry = main._parent = main._context = main._stack_size = main._wait = None
     main._name = "main"

@@ -38,6 +38,7 @@ class Ending(Coroutine):
         "_getters",  # how many wait in get()
         "_links",
         "_loop",
+        "_observer",
         "_traceback",  # of the error, as it was at the end; unset before
         "_value",
         "_waiting",
@@ -47,6 +48,7 @@ class Ending(Coroutine):
     _getters: int
     _links: list[Callable[[Any], Any]] | None
     _loop: Loop
+    _observer: Observer | None  # told first; further ones are among the links
     _traceback: TracebackType | None
     _value: Any
     _waiting: WaitQueue | None
@@ -148,7 +150,9 @@ class Ending(Coroutine):
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Undoes one of these; does nothing where there is nothing to undo."""
-        if self._links is not None and callback in self._links:
+        if callback is self._observer:
+            self._observer = None
+        elif self._links is not None and callback in self._links:
             self._links.remove(callback)
 
     def unlink_all(self) -> None:
@@ -158,12 +162,24 @@ class Ending(Coroutine):
 
     def has_links(self) -> bool:
         """Are there any?"""
-        return bool(self._links)
+        return bool(self._links) or self._observer is not None
 
     # ---- for task.py ----
 
+    def observe(self, observer: Observer) -> None:
+        """Tells it of the end, which has not been."""
+        if self._observer is None:
+            self._observer = observer
+        elif self._links is None:
+            self._links = [observer]
+        else:
+            self._links.append(observer)
+
     def _tell(self) -> None:
         """It has ended: tells all that want to know."""
+        observer, self._observer = self._observer, None
+        if observer is not None:
+            observer(self)
         links, self._links = self._links, None
         for link in links or ():
             if isinstance(link, Observer):

@@ -12,7 +12,15 @@ class InvalidThreadUseError(CoroutineError):
     """Something that belongs to one thread's loop was used in another thread: gevent's name."""
 
 
-class CoroutineExit(BaseException):
+class GreenletExit(BaseException):
+    """What greenlet (PyPI) raises where CoroutineExit is raised here; greenlets of pycoro.greenlet
+    get this one. Its base, so that code which waits for it sees a coroutine's end, too."""
+
+
+GreenletExit.__module__ = "greenlet"
+
+
+class CoroutineExit(GreenletExit):
     """Raised inside a suspended coroutine that is to end: its last reference has gone, its thread
     ends, or throw() was called without an exception. Not an Exception, so that `except Exception`
     lets it pass; a coroutine that ends by it gives it to its parent as a plain value."""

@@ -23,13 +23,13 @@ _UNSET: Any = object()
 
 
 class _Notifier:
-    """What can be waited for and linked to; `ready()` is the subclass's."""
+    """What can be waited for and linked to; `ready()` is the subclass's. The queue and the list are
+    made when they are needed, for most events are soon over."""
 
     __slots__ = ("__weakref__", "_links", "_waiting")
 
-    def __init__(self) -> None:
-        self._waiting = WaitQueue()
-        self._links = Links()
+    _waiting: WaitQueue | None
+    _links: Links | None
 
     def ready(self) -> bool:
         raise NotImplementedError
@@ -37,27 +37,44 @@ class _Notifier:
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Calls it once, with this object, in the loop of the calling thread: soon after this is
         ready, or soon where it is. It must not wait. TypeError where it is not callable."""
-        self._links.add(callback)
+        links = self._add_link(callback)
         if self.ready():
-            self._links.call(self)
+            links.call(self)
+
+    def _add_link(self, callback: Callable[[Any], Any]) -> Links:
+        if self._links is None:
+            new = Links()
+            # In one statement, which no other thread can come in between.
+            self._links = new if self._links is None else self._links
+        self._links.add(callback)
+        return self._links
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Undoes rawlink(); does nothing where there is nothing to undo."""
-        self._links.discard(callback)
+        if self._links is not None:
+            self._links.discard(callback)
 
     def linkcount(self) -> int:
         """How many wait for it or are linked to it."""
-        return len(self._waiting) + len(self._links)
+        return sum(len(them) for them in (self._waiting, self._links) if them is not None)
+
+    def _wait_until_ready(self, timeout: float | None) -> bool:
+        """False where `timeout` seconds were over first."""
+        if self._waiting is None:
+            new = WaitQueue()
+            self._waiting = new if self._waiting is None else self._waiting
+        return self._waiting.wait_unless(self.ready, timeout)
 
     def _notify(self) -> None:
-        self._waiting.wake_all()
-        self._links.call(self)
+        if self._waiting is not None:
+            self._waiting.wake_all()
+        if self._links is not None:
+            self._links.call(self)
 
     def _at_fork_reinit(self) -> None:
         """What threading asks of its locks and events in a forked child: whoever waits does so in
         the parent."""
-        self._waiting = WaitQueue()
-        self._links = Links()
+        self._waiting = self._links = None
 
 
 class Event(_Notifier):
@@ -66,7 +83,7 @@ class Event(_Notifier):
     __slots__ = ("_flag",)
 
     def __init__(self) -> None:
-        super().__init__()
+        self._waiting = self._links = None
         self._flag = False
 
     def is_set(self) -> bool:
@@ -86,7 +103,7 @@ class Event(_Notifier):
     def wait(self, timeout: float | None = None) -> bool:
         """Waits until it is set, `timeout` seconds at most. False where the time was over first.
         Errors: TypeError, ValueError for a timeout that is no number."""
-        return self._flag or self._waiting.wait_unless(self.is_set, timeout)
+        return self._flag or self._wait_until_ready(timeout)
 
     def __repr__(self) -> str:
         state = "set" if self._flag else "clear"
@@ -103,7 +120,7 @@ class AsyncResult(_Notifier):
     __slots__ = ("_exc_info", "_value")
 
     def __init__(self) -> None:
-        super().__init__()
+        self._waiting = self._links = None
         self._value: Any = _UNSET
         self._exc_info: ExcInfo | None = None
 
@@ -162,7 +179,7 @@ class AsyncResult(_Notifier):
         if not self.ready():
             if not block:
                 raise Timeout()
-            if not self._waiting.wait_unless(self.ready, timeout):
+            if not self._wait_until_ready(timeout):
                 raise Timeout(timeout)
         if self._value is not _UNSET:
             return self._value
@@ -186,7 +203,7 @@ class AsyncResult(_Notifier):
         an error, or the time was over first. Errors: TypeError, ValueError for a timeout that is
         no number."""
         if not self.ready():
-            self._waiting.wait_unless(self.ready, timeout)
+            self._wait_until_ready(timeout)
         return self.value
 
     def cancel(self) -> bool:

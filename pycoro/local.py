@@ -87,7 +87,7 @@ def _forget_at_the_end(task: Task, origin: _Origin) -> None:
     used = notes.get(_FORGET)
     if used is None:
         used = notes[_FORGET] = []
-        task._links = [*(task._links or ()), _FORGET]
+        task.observe(_FORGET)
     used.append(ref(origin))
 
 
@@ -136,3 +136,14 @@ class local(_native.local_base(_begin)):  # type: ignore[misc]  # noqa: N801  # 
 _views_of = local._local__views.__get__
 _origin_of = local._local__origin.__get__
 _set_origin = local._local__origin.__set__
+
+
+def all_local_dicts_for_greenlet(greenlet: Coroutine) -> list[tuple[tuple[str, int], Any]]:
+    """For reports: of each local that a task has used, its name and a number of it, and the
+    attributes that the task sees. gevent's name."""
+    origins = [one() for one in getattr(greenlet, "_notes", {}).get(_FORGET, ())]
+    return [
+        (("local", id(origin)), origin.views[id(greenlet)])
+        for origin in origins
+        if origin is not None and id(greenlet) in origin.views
+    ]

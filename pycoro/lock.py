@@ -5,7 +5,8 @@ Condition and Barrier are built on it, with the interface of threading's. A lock
 task is released by that task: other tasks of the same thread are others, too.
 
 A coroutine that is killed in Condition.wait(), or runs into a time limit there, gets the exception
-once it has the lock again, so that `with condition:` can release it.
+once it has the lock again, so that `with condition:` can release it. What ends the main program
+(Ctrl-C, LoopExit) does not wait for that.
 """
 
 from __future__ import annotations
@@ -117,8 +118,13 @@ class RLock:
         self._owner = None
         self._count = 0
 
+    def _blockers(self, waiter: Coroutine) -> list[Coroutine]:
+        """For reports."""
+        return [] if self._owner is None else [self._owner]
+
     def __repr__(self) -> str:
-        state = f"owner={self._owner!r} count={self._count}" if self._count else "unlocked"
+        owner = self._owner
+        state = "unlocked" if owner is None else f"owner={owner.name!r} count={self._count}"
         return f"<{type(self).__name__} {state} {id(self):#x}>"
 
 
@@ -139,7 +145,8 @@ class Condition:
         return self.acquire()
 
     def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
-        self.release()
+        if kind is None or not isinstance(self._lock, RLock) or self._lock._is_owned():
+            self.release()  # else wait() was broken off before it had the lock again
 
     @defer_interrupt
     def wait(self, timeout: float | None = None) -> bool:
@@ -148,9 +155,8 @@ class Condition:
         where the lock is not held; TypeError, ValueError for a timeout that is no number."""
         self._check_owned("wait")
         check_timeout(timeout)
-        loop = get_loop()
-        waiter = loop.enlist(self._queue)
-        self._queue.append(waiter)  # before the lock is released, so that no notify() is missed
+        loop = self._queue.enter()  # before the lock is released, so that no notify() is missed
+        waiter = _current()
         count = self._release()
         try:
             return pass_on_until(loop, waiter, self._queue, timeout)
@@ -219,6 +225,13 @@ class Condition:
                 raise error
         else:
             lock.acquire()
+
+    def _blockers(self, waiter: Coroutine) -> list[Coroutine]:
+        """For reports: of who has been woken, and wants the lock back."""
+        lock = self._lock
+        if isinstance(lock, RLock) and waiter in list(lock._block._waiters):
+            return lock._blockers(waiter)
+        return []
 
     def _at_fork_reinit(self) -> None:
         """In a forked child: it is free, and whoever waits does so in the parent."""
@@ -298,7 +311,7 @@ class Barrier:
 
     def _break(self, round: _Round) -> None:
         round.broken = True
-        self._condition.notify_all()
+        self._condition._queue.wake_all()  # not notify_all(): who is unwound may lack the lock
 
     def reset(self) -> None:
         """As new: those that wait get BrokenBarrierError."""

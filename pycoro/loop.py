@@ -17,11 +17,13 @@ from functools import cached_property
 from time import monotonic
 from typing import Any
 
-from . import _native, deadlock
+from . import _native, deadlock, monitor
+from .checks import check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .settings import config
 from .threads import bury
 from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
@@ -56,6 +58,7 @@ class Loop(Scheduler):
         self.foreign = 0  # calls under way in other threads, which will call in: no LoopExit
         self.clock: Callable[[], float] = monotonic
         self.jump: Callable[[float], list[tuple[Watch, Any]]] | None = None
+        self.periodic_monitoring_thread: monitor.Monitor | None = None
         self._timers = TimerHeap()
         self._joiners: list[Coroutine] = []  # who waits until there is nothing more to do
         self.idlers = Idlers()
@@ -152,11 +155,8 @@ class Loop(Scheduler):
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
-            timers = self._timers
-            if len(timers):
-                now = self.clock()
-                while (timer := timers.pop_due(now)) is not None:
-                    self._run_callback(timer)
+            if self._timers.count:
+                self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
@@ -181,6 +181,11 @@ class Loop(Scheduler):
         if self.jump is not None:
             return self.jump(due)
         seconds = min(max(0.0, due - self.clock()), _LONGEST)
+        return self.sleep_in_kernel(seconds)
+
+    def sleep_in_kernel(self, seconds: float) -> list[tuple[Watch, Any]]:
+        """Until something happens, for so long at most, without end if negative; not at all where
+        somebody is ready. Wakes who waited for it, and gives the callbacks that are to run."""
         return self._wakeup.sleep(self._watches.poll, self.ready, seconds)
 
     def _wake_idlers(self) -> list[tuple[Watch, Any]]:
@@ -202,10 +207,10 @@ class Loop(Scheduler):
 
     def _sleep_without_end(self) -> list[tuple[Watch, Any]]:
         if self.foreign or self._watches.awaited(self._wakeup.fd):
-            return self._wakeup.sleep(self._watches.poll, self.ready, -1.0)
+            return self.sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self._wakeup.sleep(self._watches.poll, self.ready, -1.0)
+                return self.sleep_in_kernel(-1.0)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
@@ -216,11 +221,18 @@ class Loop(Scheduler):
         """The loop's own ThreadPool, made when first asked for; it ends with the loop."""
         return self.threadpool_class(self.threadpool_size, self)
 
+    def start_periodic_monitoring_thread(self) -> monitor.Monitor:
+        """gevent's name for monitor.start(): the one that is there, if there is. Errors:
+        InvalidThreadUseError in another thread."""
+        return monitor.start_for(self)
+
     # ---- the end ----
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits until there is nothing more to do in this thread: no task can run, no timer is
-        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join."""
+        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join. Errors:
+        TypeError, ValueError for a timeout that is negative or no number."""
+        check_timeout(timeout)
         waiter = self.enlist(self)
         self._joiners.append(waiter)
         if timeout is None:
@@ -233,12 +245,7 @@ class Loop(Scheduler):
                 over.append(True)
                 self.wake(waiter)
 
-        try:
-            timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
-        except BaseException:  # `timeout` is no number
-            waiter._wait = None
-            self.forget(waiter)
-            raise
+        timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
         try:
             self.pass_on()
         finally:
@@ -297,7 +304,8 @@ class Loop(Scheduler):
         self.idlers.keep(stay)
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
-        self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
+        own = {self._wakeup.fd, self._wakeup.bell}
+        self._watches.after_fork(own, self.ready.append, stay)
         self._wakeup.close(forked=True)
         self._wakeup = Wakeup()
         self._watch_wakeup()
@@ -316,18 +324,25 @@ def get_loop() -> Loop:
     if loop is None:
         loop = thread.loop = Loop()
         on_interrupt(_on_ctrl_c, _is_in_loop)
+        if config.monitor_thread:
+            monitor.start_for(loop)
     return loop  # type: ignore[no-any-return]
 
 
 get_hub = get_loop
 
 
-def _on_ctrl_c() -> None:
+def _on_ctrl_c(is_wanted: Callable[[], bool]) -> None:
     """KeyboardInterrupt in the main program, from a signal handler."""
     loop = _current()._thread.loop
     if loop is None:
         raise KeyboardInterrupt
-    loop.call_soon_threadsafe(loop.interrupt_main, KeyboardInterrupt())
+
+    def interrupt() -> None:
+        if is_wanted():
+            loop.interrupt_main(KeyboardInterrupt())
+
+    loop.call_soon_threadsafe(interrupt)
 
 
 def _is_in_loop() -> bool:
@@ -349,6 +364,7 @@ def _after_fork_in_child() -> None:
     global _process
     _process = os.getpid()
     deadlock.after_fork()
+    monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()

@@ -35,7 +35,7 @@ class _Observer:
 
     def __init__(self, owner: Semaphore, loop: Loop, callback: Any = None) -> None:
         self.owner = owner
-        self.queue = owner._queue
+        self.queue = owner._line()
         self.loop = loop
         self.callback = callback
         self.waiter: Any = None
@@ -52,17 +52,17 @@ class _Observer:
 
 class _Firm:
     """Stands for the queue in the `_wait` of who must have the semaphore whatever happens: a kill
-    or a time limit comes once it has it. Only being unwound breaks it off."""
+    or a time limit comes once it has it. Broken off all the same when it is unwound, or when the
+    main program is to end (`is_firm` is False then)."""
 
-    __slots__ = ("queue",)
-
-    is_firm = True
+    __slots__ = ("is_firm", "queue")
 
     def __init__(self, queue: WaitQueue) -> None:
         self.queue = queue
+        self.is_firm = True
 
     def forget(self, waiter: Any) -> bool:
-        return _current() is waiter and self.queue.forget(waiter)
+        return (_current() is waiter or not self.is_firm) and self.queue.forget(waiter)
 
 
 class Semaphore:
@@ -74,6 +74,8 @@ class Semaphore:
 
     __slots__ = ("__weakref__", "_queue", "_waiters", "counter")
 
+    ownerless = True  # nobody notes who has it: a report has to guess (see holding.py)
+
     def __init__(self, value: int = 1, hub: Any = None) -> None:
         try:
             self.counter = index(value)
@@ -81,8 +83,17 @@ class Semaphore:
             raise TypeError(f"value must be an int, not {type(value).__name__}") from None
         if value < 0:
             raise ValueError(f"semaphore initial value must be >= 0, not {value}")
-        self._queue = WaitQueue()
+        self._queue: WaitQueue | None = None  # made when somebody waits: most locks are free
+        self._waiters: Any = ()  # of the queue
+
+    def _line(self) -> WaitQueue:
+        """The queue. Who releases sees those in it from now on."""
+        if self._queue is None:
+            new = WaitQueue()
+            # In one statement, which no other thread can come in between.
+            self._queue = new if self._queue is None else self._queue
         self._waiters = self._queue._waiters
+        return self._queue
 
     @defer_interrupt
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
@@ -98,7 +109,7 @@ class Semaphore:
         self.counter = counter = self.counter - 1
         if counter < 0:
             Semaphore.release(self)
-            self.acquire()
+            Semaphore.acquire(self)
         return True
 
     @defer_interrupt
@@ -118,29 +129,34 @@ class Semaphore:
     def _acquire_slowly(self, blocking: bool, timeout: float | None) -> bool:
         if not blocking:
             return False
-        check_timeout(timeout)
-        loop = get_loop()
-        waiter = loop.enlist(self._queue)
-        self._waiters.append(waiter)
+        if timeout is not None:
+            check_timeout(timeout)
+        queue = self._line()
+        loop = queue.enter()
+        waiter = _current()
         if self.counter:  # another thread has released it in between
             self._hand_over()
         try:
-            return pass_on_until(loop, waiter, self._queue, timeout)
+            if timeout is None:
+                loop.pass_on()
+                return True
+            return pass_on_until(loop, waiter, queue, timeout)
         except BaseException:
             if waiter._wait is None:  # it has been handed to us all the same
-                self.release()
+                Semaphore.release(self)
             raise
 
     @defer_interrupt
     def _acquire_firmly(self) -> BaseException | None:
-        """Takes one, and gives back what was to be raised in the waiter meanwhile. Raises in who is
-        unwound: that has not got it."""
+        """Takes one, and gives back what was to be raised in the waiter meanwhile. Where this
+        raises, its wait was broken off, and it has not got one."""
         self.counter -= (got := self.counter > 0)
         if got:
             return None
+        queue = self._line()
         loop = get_loop()
-        waiter = loop.enlist(_Firm(self._queue))
-        self._waiters.append(waiter)
+        waiter = loop.enlist(_Firm(queue))
+        queue.append(waiter)
         if self.counter:
             self._hand_over()
         try:
@@ -154,11 +170,12 @@ class Semaphore:
     @defer_interrupt
     def _hand_over(self) -> None:
         """Brings together what is free and those who wait."""
+        queue: Any = self._queue
         while self._waiters:
             self.counter -= (got := self.counter > 0)
             if not got:
                 return
-            while isinstance(waiter := self._queue.pop(), _Observer):
+            while isinstance(waiter := queue.pop(), _Observer):
                 waiter.tell()
             if waiter is None:
                 self.counter += 1
@@ -182,7 +199,7 @@ class Semaphore:
             loop = get_loop()
             where = _Observer(self, loop)
             where.waiter = loop.enlist(where)
-            self._waiters.append(where)
+            where.queue.append(where)
             if self.counter:
                 self._hand_over()
             pass_on_until(loop, where.waiter, where, timeout)
@@ -193,13 +210,14 @@ class Semaphore:
         acquired. It must not wait. TypeError where it is not callable."""
         if not callable(callback):
             raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
-        self._waiters.append(_Observer(self, get_loop(), callback))
+        link = _Observer(self, get_loop(), callback)
+        link.queue.append(link)
         if self.counter:
             self._hand_over()
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Undoes rawlink(); does nothing where there is nothing to undo."""
-        for one in self._queue:
+        for one in self._line():
             if isinstance(one, _Observer) and one.callback == callback and one.forget(one):
                 return
 
@@ -209,8 +227,8 @@ class Semaphore:
 
     def _at_fork_reinit(self) -> None:
         """In a forked child: whoever waits does so in the parent."""
-        self._queue = WaitQueue()
-        self._waiters = self._queue._waiters
+        self._queue = None
+        self._waiters = ()
 
     def __repr__(self) -> str:
         return (

@@ -17,13 +17,11 @@ class Sleep(Timer):
 
     __slots__ = ("loop", "waiter")
 
-    def __init__(self, loop: Loop, seconds: float) -> None:
-        self.when = loop.clock() + seconds
-        self.callback = loop.wake
-        self.args = ()
-        self.heap = None
-        self.loop = loop
-        self.waiter: Any = None
+    loop: Loop
+    waiter: Any
+
+    def __init__(self) -> None:
+        """sleep() does it, for a call costs time."""
 
     def run(self) -> None:
         waiter = self.waiter
@@ -48,9 +46,14 @@ class _LightSleep(Sleep):
 def sleep(seconds: float = 0, ref: bool = True) -> None:
     """Lets the others run for that long: 0 for one turn each. With ref=False, a wait() for all
     there is to do does not wait for it. Errors: ValueError if negative or NaN."""
+    me = _current()
+    if me is None or me._thread.loop is None:
+        get_loop()
+        me = _current()
+    loop: Loop = me._thread.loop
     if not seconds:
-        loop = get_loop()
-        loop.ready.append(loop.enlist(None))
+        loop.enlist(None)
+        loop.ready.append(me)
         loop.pass_on()
         return
     try:
@@ -58,10 +61,14 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
             raise ValueError(f"the length of a sleep must be non-negative, not {seconds!r}")
     except TypeError:
         raise TypeError(f"a sleep takes seconds, not {type(seconds).__name__}") from None
-    loop = get_loop()
-    timer = Sleep(loop, seconds) if ref else _LightSleep(loop, seconds)
-    timer.waiter = loop.enlist(timer)
-    loop.add_timer(timer)
+    timer = Sleep() if ref else _LightSleep()
+    timer.when = loop.clock() + seconds
+    timer.callback = None
+    timer.args = ()
+    timer.loop = loop
+    timer.waiter = me
+    loop.enlist(timer)
+    loop._timers.add(timer)
     loop.pass_on()
 
 

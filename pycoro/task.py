@@ -100,6 +100,7 @@ class Task(Spawned, Ending):
         self._error = None
         self._getters = 0
         self._links = None
+        self._observer = None
         self._waiting = None
         self.spawning_greenlet = ref(here)
         if recording.on:
@@ -232,6 +233,10 @@ class Task(Spawned, Ending):
         self._value = value
         self._function = self._kwargs = None
         self.args = ()
+        observer = self._observer
+        if observer is not None:
+            self._observer = None
+            observer(self)
         if self._waiting is not None or self._links is not None:
             self._tell()
 

@@ -29,64 +29,52 @@ _current = _native.current
 
 class _Collector(Observer):
     """Gathers objects that have become ready, in that order, and wakes who waits for them: when
-    there are as many as are `wanted`, or with `at_error` at the first that has failed. Each object
-    is linked once, and counts as often as it was given."""
+    there are as many as are `wanted`, or with `at_error` at the first that has failed. One that is
+    given twice is linked twice, and told of twice."""
 
-    __slots__ = ("at_error", "loop", "missing", "more", "ready", "waiter", "wanted")
+    __slots__ = ("at_error", "loop", "objects", "ready", "waiter", "wanted")
 
-    def __init__(self, objects: Iterable[Any], at_error: bool = False) -> None:
+    def __init__(self, objects: list[Any], at_error: bool = False) -> None:
         self.loop: Loop = get_loop()
+        self.objects = objects
         self.ready: deque[Any] = deque()
-        self.missing: dict[int, Any] = {}
-        self.more: dict[int, int] = {}
         self.at_error = at_error
         self.waiter: Any = None
         self.wanted = 0
-        missing = self.missing
+        thread = self.loop._thread
         try:
             for thing in objects:
-                key = id(thing)
-                if key in missing:
-                    self.more[key] = self.more.get(key, 0) + 1
-                else:
-                    missing[key] = thing
+                if not isinstance(thing, Task):
                     self._link(thing)
+                elif thing._value is not PENDING:
+                    self.ready.append(thing)
+                elif thing._thread is not thread:
+                    thing._check_thread()
+                elif thing._observer is None:
+                    thing._observer = self
+                else:
+                    thing.observe(self)
         except BaseException:
             self.unlink()
             raise
 
     def _link(self, thing: Any) -> None:
-        if isinstance(thing, Task):
-            if thing._value is not PENDING:
-                self(thing)
-                return
-            thing._check_thread()
-            if thing._links is None:
-                thing._links = [self]
-            else:
-                thing._links.append(self)
-        elif not hasattr(thing, "rawlink"):
+        if not hasattr(thing, "rawlink"):
             raise TypeError(
                 f"cannot wait for {type(thing).__name__}: something with rawlink() was expected, "
                 "a Task or an Event, say"
             )
-        elif hasattr(thing, "ready") and thing.ready():
-            self(thing)
+        if hasattr(thing, "ready") and thing.ready():
+            self.ready.append(thing)
         else:
             thing.rawlink(self)
 
     def __call__(self, source: Any) -> None:
-        key = id(source)
-        if self.missing.pop(key, None) is None:
-            return
         self.ready.append(source)
-        if self.more:
-            self.ready.extend([source] * self.more.pop(key, 0))
-        waiter = self.waiter
-        if waiter is not None and (
+        if self.waiter is not None and (
             len(self.ready) >= self.wanted or (self.at_error and _has_failed(source))
         ):
-            self.waiter = None
+            waiter, self.waiter = self.waiter, None
             self.loop.wake(waiter)
 
     @defer_interrupt
@@ -104,13 +92,41 @@ class _Collector(Observer):
 
     def unlink(self) -> None:
         """What is still missing is waited for no more."""
-        missing, self.missing = self.missing, {}
-        for thing in missing.values():
-            if hasattr(thing, "unlink"):
-                thing.unlink(self)
+        objects, self.objects = self.objects, []
+        for thing in objects:
+            if isinstance(thing, Task) and thing._value is not PENDING:
+                continue
+            unlink = getattr(thing, "unlink", None)
+            if unlink is not None:
+                unlink(self)
+
+    def _pending(self) -> list[Any]:
+        come = set(map(id, self.ready))
+        return [thing for thing in self.objects if id(thing) not in come]
+
+    names_blockers = True  # in its repr; see deadlock.py
+
+    def _blockers(self, waiter: Coroutine) -> list[Any]:
+        """For reports: those that must end first, where all must; not more than are worth it."""
+        if self.wanted < len(self.objects):
+            return []
+        return [thing for thing in self._pending()[:_LOOKED_AT] if isinstance(thing, Task)]
 
     def __repr__(self) -> str:
-        return f"<{self.wanted - len(self.ready)} of {list(self.missing.values())!r}>"
+        pending = self._pending()
+        names = [
+            f"{type(thing).__name__} {thing.name.rpartition('.')[2]!r}"
+            if isinstance(thing, Task)
+            else repr(thing)
+            for thing in pending[:_NAMED]
+        ]
+        if len(pending) > _NAMED:
+            names.append(f"and {len(pending) - _NAMED} more")
+        return f"<{self.wanted - len(self.ready)} of {len(pending)}: {', '.join(names)}>"
+
+
+_NAMED = 3  # of those that are waited for, in reports
+_LOOKED_AT = 100  # whether they wait in turn
 
 
 class Waits:
@@ -215,7 +231,7 @@ def joinall(
         if len(ready) < wanted and not (raise_error and any(map(_has_failed, ready))):
             collector.wait(wanted, timeout)
     finally:
-        if collector.missing:
+        if len(ready) < len(things):
             collector.unlink()
     ended = list(ready)[:wanted]
     if raise_error:

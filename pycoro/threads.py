@@ -9,9 +9,10 @@ of the process it is abandoned at once. Greenlet (PyPI) instead keeps it, object
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import sys
+from _thread import _local as _ThreadLocal  # noqa: N812
+from _thread import get_ident as _get_ident  # not the one that names tasks (thread.py)
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
 
 
 class Thread:
-    """What a thread's coroutines share. `ended`: none of them goes on any more."""
+    """What a thread's coroutines share. `ended`: none of them goes on any more; `ident`: the
+    thread's, by the unpatched _thread.get_ident()."""
 
-    __slots__ = ("ended", "loop", "main")
+    __slots__ = ("ended", "ident", "loop", "main")
 
     def __init__(self, main: Coroutine) -> None:
         self.main = main
+        self.ident = _get_ident()
         self.loop: Any = None  # the scheduler's
         self.ended = False
 
@@ -47,7 +50,8 @@ class _Farewell:
             end(self.thread)
 
 
-_local = _thread._local()
+_local = _ThreadLocal()
+_living: set[Thread] = set()
 
 
 def begin(main: Coroutine) -> None:
@@ -56,6 +60,7 @@ def begin(main: Coroutine) -> None:
     main._thread = thread = Thread(main)
     _local.farewell = _Farewell(thread)  # first: from then on the thread's end is taken care of
     _native.thread_begin(main)
+    _living.add(thread)
 
 
 def of_this() -> Thread:
@@ -72,7 +77,13 @@ def end(thread: Thread) -> None:
     if thread.loop is not None:
         thread.loop.release()
     thread.ended = True
+    _living.discard(thread)
     _native.thread_end(thread.main)
+
+
+def living() -> list[Thread]:
+    """Those that have coroutines, of all threads, in no order."""
+    return list(_living)
 
 
 def unwind_all(thread: Thread) -> None:

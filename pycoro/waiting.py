@@ -115,15 +115,13 @@ class WaitQueue:
     def wait(self, timeout: float | None = None) -> bool:
         """Waits to be woken; False where `timeout` seconds were over first. Where it raises, the
         waiter's `_wait` is None if it had been woken all the same."""
-        loop = get_loop()
         if timeout is not None:
             check_timeout(timeout)
-        waiter = loop.enlist(self)
-        self._waiters.append(waiter)
+        loop = self.enter()
         if timeout is None:
             loop.pass_on()
             return True
-        return pass_on_until(loop, waiter, self, timeout)
+        return pass_on_until(loop, _current(), self, timeout)
 
     @defer_interrupt
     def wait_unless(self, ready: Callable[[], bool], timeout: float | None = None) -> bool:
@@ -131,15 +129,29 @@ class WaitQueue:
         that is true. Who makes it true, in any thread, does so before waking: then none of the two
         misses the other. ready() must neither wait nor raise; it may itself wake those in the
         queue."""
-        loop = get_loop()
         if timeout is not None:
             check_timeout(timeout)
-        waiter = loop.enlist(self)
-        self._waiters.append(waiter)
-        if ready() and self.forget(waiter):
+        loop = self.enter()
+        if ready() and self.forget(waiter := _current()):
             waiter._wait = None
-            return True
-        return pass_on_until(loop, waiter, self, timeout)
+        elif timeout is None:
+            loop.pass_on()
+        else:
+            return pass_on_until(loop, _current(), self, timeout)
+        return True
+
+    def enter(self) -> Loop:
+        """Loop.enlist(), and the running coroutine stands in the queue. For who does more than
+        wait() before Loop.pass_on(). RuntimeError in a callback of the loop."""
+        waiter = _current()
+        loop: Any = None if waiter is None else waiter._thread.loop
+        if loop is None or waiter is loop:
+            loop = get_loop()
+            waiter = loop.enlist(self)
+        else:
+            waiter._wait = self
+        self._waiters.append(waiter)
+        return loop  # type: ignore[no-any-return]
 
     def append(self, waiter: Any) -> None:
         """For who has called Loop.enlist(), and does more than wait() before it waits."""

@@ -100,7 +100,7 @@ def _state_of_loop() -> list[str]:
     """What there is still to do in pycoro's loop, which stays when nothing is."""
     loop = pycoro.get_loop()
     left = [f"ready: {entry!r}" for entry in loop.ready if entry is not loop._turn]
-    left += [f"timer: {entry[2]!r}" for entry in loop._timers._entries if entry[2].pending]
+    left += [f"timer: {timer!r}" for timer in loop._timers]
     left += [f"error for {coroutine!r}: {errors}" for coroutine, errors in loop.errors.items()]
     left += [f"put off for {coroutine!r}: {errors}" for coroutine, errors in loop._later.items()]
     left += [f"{loop.cancelling} cancelled scopes"] if loop.cancelling else []

@@ -200,7 +200,7 @@ class LockMachine(Machine):
     @invariant()
     def the_queues_are_equal(self) -> None:
         semaphore = getattr(self.lock, "_block", self.lock)
-        assert list(semaphore._queue) == [self.tasks[number] for number in self.queue]
+        assert list(semaphore._waiters) == [self.tasks[number] for number in self.queue]
         assert semaphore.counter == self.free
 
     def teardown(self) -> None:
@@ -357,7 +357,7 @@ class ConditionMachine(Machine):
         tasks = self.tasks
         assert list(self.condition._queue) == [tasks[number] for number in self.waiting]
         block = self.condition._lock._block
-        assert list(block._queue) == [tasks[number] for number in self.wanting]
+        assert list(block._waiters) == [tasks[number] for number in self.wanting]
         assert (block.counter == 0) == (self.holder is not None)
 
     def teardown(self) -> None:

@@ -1,0 +1,200 @@
+/* Who is who in a thread: the running greenlet, the main one, and the second objects of coroutines
+   that have both a greenlet and a Coroutine. See greenlet.h. */
+#include "greenlet.h"
+
+#include "api.h"
+#include "api_internal.h"
+#include "object.h"
+
+/* Set once at import; the GIL guards them. */
+static PyObject *begin_hook, *carrier_hook, *attributes_key;
+
+void pc_greenlet_current_init(PyObject *begin, PyObject *carrier)
+{
+    begin_hook = Py_NewRef(begin);
+    carrier_hook = Py_NewRef(carrier);
+    attributes_key = PyUnicode_InternFromString("greenlet");
+}
+
+Py_ssize_t pc_greenlet_mains;
+
+struct pc_thread *pc_greenlet_thread(void)
+{
+    struct pc_thread *thread = pc_api_here();
+    if (thread)
+        return thread;
+    PyObject *main = PyObject_CallNoArgs(begin_hook);
+    Py_XDECREF(main);
+    return main ? pc_api_here() : NULL;
+}
+
+/* ---- greenlets for Coroutines ---- */
+
+PyObject *pc_greenlet_main(struct pc_thread *thread)
+{
+    if (!thread->main.greenlet) {
+        PyObject *main = pc_greenlet_make(&pc_greenlet_type, PC_GREENLET_MAIN);
+        if (!main)
+            return NULL;
+        if (thread->main.greenlet) { /* making one has run code, which has made one */
+            Py_DECREF(main);
+            return thread->main.greenlet;
+        }
+        pc_greenlet_mains++;
+        pc_greenlet_own(main)->coro = &thread->main;
+        thread->main.greenlet = main; /* until pc_thread_end() */
+    }
+    return thread->main.greenlet;
+}
+
+/* A face's __dict__, which outlives it in what its Coroutine keeps for others: a new reference. */
+static PyObject *attributes_of(PyObject *coroutine)
+{
+    PyObject *notes = pc_object_get(coroutine, PC_NOTES);
+    PyObject *dict = PyDict_Check(notes) ? PyDict_GetItem(notes, attributes_key) : NULL;
+    return Py_XNewRef(dict);
+}
+
+int pc_greenlet_keep_attributes(PyObject *coroutine, PyObject *dict)
+{
+    PyObject *notes = pc_object_get(coroutine, PC_NOTES);
+    if (!PyDict_Check(notes)) {
+        if (!(notes = PyDict_New()))
+            return -1;
+        pc_object_set(coroutine, PC_NOTES, notes);
+    }
+    return PyDict_SetItem(notes, attributes_key, dict);
+}
+
+static PyObject *make_face(struct pc_coro *coro)
+{
+    PyObject *main = pc_greenlet_main(coro->thread);
+    PyObject *face = main ? pc_greenlet_make(&pc_greenlet_type, PC_GREENLET_FACE) : NULL;
+    if (!face)
+        return NULL;
+    struct pc_greenlet_own *own = pc_greenlet_own(face);
+    own->main = Py_NewRef(main);
+    if (coro->greenlet || !coro->object) { /* making one has run code */
+        Py_DECREF(face);
+        return Py_XNewRef(coro->greenlet);
+    }
+    own->coro = coro;
+    own->other = Py_NewRef((PyObject *)coro->object);
+    ((struct pc_greenlet *)face)->dict = attributes_of(own->other);
+    coro->greenlet = face;
+    return face;
+}
+
+PyObject *pc_greenlet_current(struct pc_thread *thread)
+{
+    struct pc_coro *coro = thread->current;
+    if (coro->greenlet)
+        return Py_NewRef((PyObject *)coro->greenlet);
+    if (coro == &thread->main)
+        return Py_XNewRef(pc_greenlet_main(thread));
+    PyObject *object = (PyObject *)pc_current(); /* it may have lost its own */
+    PyObject *face = object ? make_face(coro) : NULL;
+    Py_XDECREF(object);
+    return face;
+}
+
+PyObject *pc_greenlet_parent(PyObject *self)
+{
+    struct pc_greenlet_own *own = pc_greenlet_own(self);
+    if (own->kind != PC_GREENLET_FACE || !own->coro)
+        return Py_XNewRef(own->parent);
+    PyObject *parent = own->other;
+    struct pc_coro *coro = NULL;
+    while (!coro && (parent = pc_object_get(parent, PC_PARENT)) != Py_None)
+        coro = pc_object_coro(parent);
+    if (!coro || coro->thread != own->coro->thread || coro == &coro->thread->main)
+        return Py_NewRef(own->main);
+    return coro->greenlet ? Py_NewRef((PyObject *)coro->greenlet) : make_face(coro);
+}
+
+PyObject *pc_greenlet_main_of(PyObject *greenlet)
+{
+    for (; greenlet; greenlet = pc_greenlet_own(greenlet)->parent) {
+        if (pc_greenlet_own(greenlet)->kind == PC_GREENLET_MAIN)
+            return greenlet;
+        if (pc_greenlet_own(greenlet)->main)
+            return pc_greenlet_own(greenlet)->main;
+    }
+    return NULL;
+}
+
+int pc_greenlet_is_stranded(PyObject *greenlet)
+{
+    PyObject *main = pc_greenlet_main_of(greenlet);
+    struct pc_coro *coro = main ? pc_greenlet_own(main)->coro : NULL;
+    return main && (!coro || coro->thread->gone);
+}
+
+void pc_greenlet_unbind(struct pc_coro *coro)
+{
+    PyObject *greenlet = coro->greenlet;
+    if (!greenlet)
+        return;
+    struct pc_greenlet_own *own = pc_greenlet_own(greenlet);
+    own->coro = NULL;
+    coro->greenlet = NULL;
+    if (own->kind == PC_GREENLET_FACE && !own->parent)
+        own->parent = Py_NewRef(own->main); /* who goes on in its place */
+}
+
+void pc_greenlet_strand(struct pc_coro *coro)
+{
+    if (pc_greenlet_owns(coro)) {
+        struct pc_greenlet_own *own = pc_greenlet_own(coro->greenlet);
+        own->lost = coro;
+        own->context = pc_py_set_context(&coro->py, NULL);
+    }
+    pc_greenlet_unbind(coro);
+}
+
+/* ---- Coroutines for greenlets ---- */
+
+static int has_carrier(const struct pc_greenlet_own *own)
+{
+    return own->other && pc_object_is_coroutine(own->other);
+}
+
+PyObject *pc_greenlet_carrier(struct pc_coro *coro)
+{
+    struct pc_greenlet_own *own = pc_greenlet_own(coro->greenlet);
+    PyObject *left = own->other ? own->other : Py_None;
+    PyObject *carrier = PyObject_CallOneArg(carrier_hook, left);
+    if (!carrier || pc_object_check(carrier) != 0) {
+        Py_XDECREF(carrier);
+        return NULL;
+    }
+    if (coro->object) { /* making one has run code, which has made one */
+        Py_DECREF(carrier);
+        return Py_NewRef((PyObject *)coro->object);
+    }
+    pc_object_bind(carrier, coro);
+    Py_XSETREF(own->other, Py_NewRef(carrier));
+    return carrier;
+}
+
+int pc_greenlet_is_carried(PyObject *greenlet)
+{
+    struct pc_greenlet_own *own = pc_greenlet_own(greenlet);
+    if (!has_carrier(own) || Py_REFCNT(own->other) == 1)
+        return 0;
+    if (PyObject_SetAttrString(own->other, "_carried", greenlet) != 0) {
+        PyErr_WriteUnraisable(own->other);
+        return 0;
+    }
+    Py_CLEAR(own->other);
+    return 1;
+}
+
+void pc_greenlet_part_from_carrier(struct pc_coro *coro)
+{
+    PyObject *notes = pc_object_get(coro->object, PC_NOTES);
+    struct pc_greenlet_own *own = pc_greenlet_own(coro->greenlet);
+    if (!has_carrier(own) && notes != Py_None)
+        Py_XSETREF(own->other, Py_NewRef(notes));
+    pc_object_unbind(coro);
+}

@@ -1,0 +1,238 @@
+"""Makes the stdlib's blocking modules cooperative: patch_all(), as early as possible.
+
+table.py says what is replaced by what, late.py looks after what was imported before. Names are
+gevent.monkey's. `python -m pycoro.monkey program` runs a program so, unchanged.
+"""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from . import late
+from .late import MonkeyPatchWarning
+from .table import TABLE
+
+__all__ = [
+    "MonkeyPatchWarning",
+    "get_original",
+    "is_anything_patched",
+    "is_module_patched",
+    "is_object_patched",
+    "patch",
+    "patch_all",
+    "patch_builtins",
+    "patch_contextvars",
+    "patch_dns",
+    "patch_module",
+    "patch_os",
+    "patch_queue",
+    "patch_select",
+    "patch_selectors",
+    "patch_signal",
+    "patch_socket",
+    "patch_ssl",
+    "patch_subprocess",
+    "patch_sys",
+    "patch_thread",
+    "patch_time",
+    "unpatch_all",
+]
+
+_originals: dict[tuple[str, str], Any] = {}  # (where, name) -> what was there before
+
+
+def patch(name: str) -> None:
+    """Applies one part of the table; does nothing the second time. Errors: ValueError for a part
+    that does not exist."""
+    if name not in TABLE:
+        raise ValueError(f"there is no patch {name!r}: choose from {', '.join(TABLE)}")
+    for where, attribute, replacement in TABLE[name]:
+        _replace(where, attribute, replacement)
+
+
+def _replace(where: str, attribute: str, replacement: Any) -> None:
+    owner = _find(where)
+    if (where, attribute) in _originals or attribute not in vars(owner):
+        return
+    _originals[where, attribute] = vars(owner)[attribute]
+    setattr(owner, attribute, replacement)
+
+
+def patch_socket(dns: bool = True, aggressive: bool = True) -> None:
+    """socket, and the look-up of names with it."""
+    patch("socket")
+    if dns:
+        patch("dns")
+
+
+def patch_dns() -> None:
+    """The look-up of names and addresses in socket."""
+    patch("dns")
+
+
+def patch_ssl() -> None:
+    """The sockets that ssl.SSLContext makes."""
+    patch("ssl")
+
+
+def patch_time() -> None:
+    """time.sleep"""
+    patch("time")
+
+
+def patch_select(aggressive: bool = True) -> None:
+    """select.select, select.poll, select.epoll and the selectors."""
+    patch("select")
+
+
+patch_selectors = patch_select
+
+
+def patch_os() -> None:
+    """os.waitpid. os.fork needs no patch: see Loop.after_fork()."""
+    patch("os")
+
+
+def patch_subprocess() -> None:
+    """subprocess.Popen, and with it the functions that use it."""
+    patch("subprocess")
+
+
+def patch_queue() -> None:
+    """queue.SimpleQueue; the other queues are made of threading's locks."""
+    patch("queue")
+
+
+def patch_thread(
+    threading: bool = True,
+    _threading_local: bool = True,
+    Event: bool = True,  # noqa: N803 - gevent's names
+    logging: bool = True,
+    existing_locks: bool = True,
+) -> None:
+    """_thread and threading: a new thread is a task. The arguments are there for gevent's callers;
+    with existing_locks, locks from before are replaced where that can be done."""
+    patch("thread")
+    if existing_locks:
+        late.renew_locks(_originals)
+
+
+def patch_signal() -> None:
+    """Does nothing: children are waited for without SIGCHLD, so signal is left alone."""
+
+
+def patch_builtins() -> None:
+    """Does nothing: importing waits for nobody."""
+
+
+def patch_contextvars() -> None:
+    """Does nothing: each coroutine has a context of its own."""
+
+
+def patch_sys(stdin: bool = True, stdout: bool = True, stderr: bool = True) -> None:
+    """sys.stdin and so on become files whose calls are made in threads."""
+    late.patch_sys([name for name, wanted in _names(stdin, stdout, stderr) if wanted], _replace)
+
+
+def _names(stdin: bool, stdout: bool, stderr: bool) -> Iterable[tuple[str, bool]]:
+    return (("stdin", stdin), ("stdout", stdout), ("stderr", stderr))
+
+
+def patch_all(
+    socket: bool = True,
+    dns: bool = True,
+    time: bool = True,
+    select: bool = True,
+    thread: bool = True,
+    os: bool = True,
+    ssl: bool = True,
+    subprocess: bool = True,
+    sys: bool = False,
+    aggressive: bool = True,
+    Event: bool = True,  # noqa: N803 - gevent's name
+    builtins: bool = True,
+    signal: bool = True,
+    queue: bool = True,
+    contextvars: bool = True,
+    **others: Any,
+) -> bool:
+    """All of them, or those that are not excluded by False. What was imported before and holds an
+    original by name is given the replacement where that can be done; a MonkeyPatchWarning tells of
+    what cannot be. `others` are for gevent's callers. True, as gevent's."""
+    chosen = {"os": os, "time": time, "thread": thread, "socket": socket, "dns": dns, "ssl": ssl}
+    chosen |= {"select": select, "subprocess": subprocess, "queue": queue}
+    for name, wanted in chosen.items():
+        if wanted:
+            patch(name)
+    if sys:
+        patch_sys()
+    found = late.repair(_originals, _replacements())
+    if thread:
+        found += late.renew_locks(_originals)
+    for sentence in found:
+        warnings.warn(sentence, MonkeyPatchWarning, stacklevel=2)
+    return True
+
+
+def _replacements() -> dict[int, tuple[Any, Any]]:
+    """Original and replacement of all that is patched, by id() of the original."""
+    rows = {(where, name): new for part in TABLE.values() for where, name, new in part}
+    return {id(old): (old, rows[key]) for key, old in _originals.items() if key in rows}
+
+
+def patch_module(
+    target_module: Any, source_module: Any, items: Iterable[str] | None = None
+) -> bool:
+    """Puts the `items` of the source module, or all that it lists in __implements__, into the
+    target module. True, as gevent's. Errors: AttributeError for an item that is not there."""
+    names = source_module.__implements__ if items is None else items
+    where = target_module.__name__
+    for name in names:
+        replacement = getattr(source_module, name)
+        if (where, name) not in _originals and hasattr(target_module, name):
+            _originals[where, name] = getattr(target_module, name)
+        setattr(target_module, name, replacement)
+    return True
+
+
+def unpatch_all() -> None:
+    """Puts the originals back. For tests: who holds a replacement keeps it, and locks and threads
+    that are tasks stay so."""
+    for (where, attribute), original in list(_originals.items()):
+        setattr(_find(where), attribute, original)
+        del _originals[where, attribute]
+    late.undo()
+
+
+def get_original(module: str, name: str | Iterable[str]) -> Any:
+    """What the module's name stood for before it was patched; for several names, a list. Errors:
+    AttributeError, ModuleNotFoundError."""
+    if not isinstance(name, str):
+        return [get_original(module, each) for each in name]
+    if (module, name) in _originals:
+        return _originals[module, name]
+    return getattr(importlib.import_module(module), name)
+
+
+def is_module_patched(module: str) -> bool:
+    """Is any name of it replaced?"""
+    return any(where.partition(":")[0] == module for where, _ in _originals)
+
+
+def is_object_patched(module: str, name: str) -> bool:
+    """Is this name of the module replaced?"""
+    return (module, name) in _originals
+
+
+def is_anything_patched() -> bool:
+    """Is any name of any module replaced?"""
+    return bool(_originals)
+
+
+def _find(where: str) -> Any:
+    module, _, inner = where.partition(":")
+    owner = importlib.import_module(module)
+    return getattr(owner, inner) if inner else owner

@@ -1,0 +1,64 @@
+"""`python -m pycoro.monkey [--module] [--no-WHAT ...] program args`: runs a program patched."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+from . import patch_all
+
+PARTS = [
+    "socket",
+    "dns",
+    "time",
+    "select",
+    "thread",
+    "os",
+    "ssl",
+    "subprocess",
+    "sys",
+    "builtins",
+    "signal",
+    "queue",
+]
+
+USAGE = f"""usage: python -m pycoro.monkey [--module] [--WHAT | --no-WHAT ...] program [args ...]
+
+Runs a program unchanged, after monkey.patch_all(): its sockets, threads, locks, queues, child
+processes and sleeps let other tasks run while they wait. With --module, `program` is the name of a
+module, as of python -m. --no-WHAT leaves a part alone, --WHAT adds one that is not a default (sys).
+
+WHAT: {", ".join(PARTS)}
+"""
+
+
+def main(argv: list[str]) -> None:
+    options: dict[str, bool] = {}
+    as_module = False
+    while argv and argv[0].startswith("-"):
+        option = argv.pop(0)
+        if option in ("--module", "-m"):
+            as_module = True
+            continue
+        if option in ("--help", "-h"):
+            print(USAGE)
+            return
+        name = option.removeprefix("--")
+        wanted = not name.startswith("no-")
+        name = name.removeprefix("no-")
+        if name not in PARTS:
+            sys.exit(f"pycoro.monkey: unknown option {option}\n\n{USAGE}")
+        options[name] = wanted
+    if not argv:
+        sys.exit(USAGE)
+    sys.argv = argv
+    patch_all(**options)
+    if as_module:
+        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
+    else:
+        sys.path[0] = str(argv[0]).rpartition("/")[0]
+        runpy.run_path(argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,159 @@
+"""What was imported before the patch and holds an original: put right where possible, else told.
+
+A module that did `from time import sleep` gets the replacement under that name. A lock that nobody
+holds is replaced where it lies. What cannot be changed: a class derived from an original, threads
+that run, locks that are held, and whatever is hidden in closures.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from .. import thread
+from ..fileobject import FileObjectThread
+
+_REAL_LOCK = thread.RealLock
+_REAL_RLOCK = thread.RealRLock
+_OURS = ("pycoro", "gevent", "greenlet", "eventlet")  # they keep originals on purpose
+_done: list[tuple[dict[str, Any], str, Any]] = []  # where a name was changed, and what it was
+
+
+class MonkeyPatchWarning(RuntimeWarning):
+    """Something was imported too early for the patch to reach it."""
+
+
+def _modules() -> list[ModuleType]:
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if isinstance(module, ModuleType) and name.partition(".")[0] not in _OURS
+    ]
+
+
+def repair(
+    originals: dict[tuple[str, str], Any], replacements: dict[int, tuple[Any, Any]]
+) -> list[str]:
+    """Gives modules that hold an original by name the replacement. What could not be done: a
+    sentence each."""
+    patched = {where.partition(":")[0] for where, _ in originals}
+    found: list[str] = []
+    for module in _modules():
+        names = vars(module)
+        for name, value in list(names.items()):
+            pair = replacements.get(id(value))
+            if pair is not None and module.__name__ not in patched and callable(value):
+                _done.append((names, name, value))
+                names[name] = pair[1]
+    for old, _ in replacements.values():
+        if isinstance(old, type) and old not in (_REAL_LOCK, _REAL_RLOCK):
+            subclasses: list[Any] = type.__subclasses__(old)
+            found += [
+                f"{kind.__module__}.{kind.__qualname__} was derived from {old.__name__} before the "
+                "patch: it blocks all tasks. Call monkey.patch_all() before that import"
+                for kind in subclasses
+                if kind.__module__.partition(".")[0] not in (*_OURS, "ssl")
+            ]
+    return found
+
+
+def renew_locks(originals: dict[tuple[str, str], Any]) -> list[str]:
+    """Replaces real locks that nobody holds, where they lie in modules and in objects' attributes,
+    so that tasks that wait for them let others run. What could not be done: a sentence each."""
+    if ("threading", "Lock") not in originals:
+        return []
+    locks = [one for one in gc.get_objects() if type(one) in (_REAL_LOCK, _REAL_RLOCK)]
+    known = {id(one): one for one in locks}
+    new: dict[int, Any] = {}
+    held = 0
+    for holder in _holders(locks):
+        for name, value in list(holder.items()):
+            if id(value) not in known or not isinstance(name, str):
+                continue
+            if _is_held(value):
+                if name != "_tstate_lock":  # a thread's, held as long as that runs
+                    held += 1
+                continue
+            if id(value) not in new:
+                new[id(value)] = thread.RLock() if type(value) is _REAL_RLOCK else thread.LockType()
+            _done.append((holder, name, value))
+            holder[name] = new[id(value)]
+    _renew_methods(new)
+    found = []
+    if held:
+        found.append(
+            f"{held} lock(s) were held while patching: they stay real, and who waits for them "
+            "blocks all tasks. Call monkey.patch_all() first of all, in the main module"
+        )
+    running = [
+        one.name
+        for one in threading.enumerate()
+        if one is not threading.main_thread() and one.ident is not None
+    ]
+    if running:
+        found.append(
+            f"threads run already: {', '.join(running)}. They stay real threads; a task that joins "
+            "one blocks all tasks"
+        )
+    return found
+
+
+def _holders(locks: list[Any]) -> list[dict[str, Any]]:
+    """The dictionaries of modules and of objects that have one of them as an attribute."""
+    found: dict[int, dict[str, Any]] = {}
+    skip = {id(locks)}
+    for referrer in gc.get_referrers(*locks) if locks else ():
+        if id(referrer) in skip:
+            continue
+        names = referrer if type(referrer) is dict else getattr(referrer, "__dict__", None)
+        if type(names) is dict and not _is_ours(names, referrer):
+            found[id(names)] = names
+    return list(found.values())
+
+
+def _is_ours(names: dict[str, Any], owner: Any) -> bool:
+    module = names.get("__name__") if "__spec__" in names else type(owner).__module__
+    return str(module).partition(".")[0] in (*_OURS, "importlib", "_frozen_importlib")
+
+
+def _is_held(lock: Any) -> bool:
+    if not lock.acquire(False):
+        return True
+    lock.release()
+    return bool(getattr(lock, "_is_owned", bool)())
+
+
+def _renew_methods(new: dict[int, Any]) -> None:
+    """A Condition keeps its lock's methods as attributes of its own."""
+    for condition in [one for one in gc.get_objects() if isinstance(one, threading.Condition)]:
+        lock = vars(condition).get("_lock")
+        if not any(lock is one for one in new.values()):
+            continue
+        waiters = vars(condition).get("_waiters")
+        for name in ("acquire", "release", "_release_save", "_acquire_restore", "_is_owned"):
+            vars(condition).pop(name, None)
+        threading.Condition.__init__(condition, lock)
+        if waiters:
+            condition._waiters = waiters  # type: ignore[attr-defined]
+
+
+def patch_sys(names: list[str], replace: Callable[[str, str, Any], None]) -> None:
+    for name in names:
+        stream = getattr(sys, name)
+        if stream is not None and not isinstance(stream, FileObjectThread):
+            replace("sys", name, FileObjectThread(stream))
+
+
+def undo() -> None:
+    """Puts names and locks back into where they were."""
+    locks: dict[int, Any] = {}
+    while _done:
+        names, name, value = _done.pop()
+        names[name] = value
+        if type(value) in (_REAL_LOCK, _REAL_RLOCK):
+            locks[id(value)] = value
+    _renew_methods(locks)

@@ -1,0 +1,301 @@
+"""The stdlib's _thread module, whose threads are tasks: what monkey.patch_thread() puts in place.
+
+A task that passes for a thread has its own number, locals and context. The number of a real thread
+stays what it is, and so does the main thread's. A lock belongs to nobody, as ever; RLock's owner is
+a coroutine. Locks and threads that were made before the patch are real, and block all tasks.
+"""
+
+from __future__ import annotations
+
+import _thread as _stdlib
+import signal
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from . import local, lock
+from .coroutine import current
+from .errors import CoroutineExit
+from .semaphore import Semaphore
+from .task import Task
+from .wakeup import defer_interrupt, is_own_handler
+
+RealLock = _stdlib.LockType
+RealRLock = _stdlib.RLock
+_get_ident = _stdlib.get_ident
+_interrupt_main = _stdlib.interrupt_main
+_excepthook = threading.excepthook
+_shutdown_real: Callable[[], None] = getattr(_stdlib, "_shutdown", lambda: None)
+
+TIMEOUT_MAX = _stdlib.TIMEOUT_MAX
+error = _stdlib.error
+
+
+# ---- locks ----
+
+
+def _limit(blocking: bool, timeout: float) -> float | None:
+    """The time limit that both say together. Errors: the stdlib's."""
+    if timeout == -1:
+        return None
+    if not blocking:
+        raise ValueError("can't specify a timeout for a non-blocking call")
+    if not timeout >= 0:
+        raise ValueError("timeout value must be a non-negative number")
+    if timeout > TIMEOUT_MAX:
+        raise OverflowError("timeout value is too large")
+    return timeout
+
+
+class LockType(Semaphore):
+    """As the stdlib's lock: whoever holds it, anybody may release it."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(1)
+
+    @defer_interrupt
+    def acquire(  # type: ignore[override]  # timeouts are threading's, -1 for none
+        self, blocking: bool = True, timeout: float = -1
+    ) -> bool:
+        """True where it has been got, within `timeout` seconds."""
+        limit = None if timeout == -1 else _limit(blocking, timeout)
+        self.counter -= (got := self.counter > 0)
+        return got or self._acquire_slowly(blocking, limit)
+
+    @defer_interrupt
+    def __enter__(self) -> bool:
+        self.counter -= (got := self.counter > 0)
+        return got or self._acquire_slowly(True, None)
+
+    @defer_interrupt
+    def release(self) -> None:
+        """Errors: RuntimeError where nobody holds it."""
+        self.counter = counter = self.counter + 1
+        if counter > 1:
+            self.counter -= 1
+            raise RuntimeError("release unlocked lock")
+        if self._waiters:
+            self._hand_over()
+
+    @defer_interrupt
+    def __exit__(self, *failure: object) -> None:
+        self.release()
+
+    def locked(self) -> bool:
+        """Does somebody hold it?"""
+        return self.counter < 1
+
+    def _at_fork_reinit(self) -> None:
+        super()._at_fork_reinit()
+        self.counter = 1
+
+    acquire_lock = acquire
+    release_lock = release
+    locked_lock = locked
+
+    def __repr__(self) -> str:
+        state = "locked" if self.counter < 1 else "unlocked"
+        return f"<{state} {type(self).__module__}.lock object at {id(self):#x}>"
+
+
+allocate_lock = LockType  # a class, as C's functions do not become methods either
+
+
+class RLock(lock.RLock):
+    """As the stdlib's: only its owner may release it, and acquire it again."""
+
+    __slots__ = ()
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
+        """True where it has been got, within `timeout` seconds."""
+        return super().acquire(blocking, None if timeout == -1 else _limit(blocking, timeout))
+
+    __enter__ = acquire  # type: ignore[assignment]
+
+    def _recursion_count(self) -> int:
+        return self._count if self._is_owned() else 0
+
+    def __repr__(self) -> str:
+        state = "locked" if self._count else "unlocked"
+        owner = f"owner={self._owner.name!r} count={self._count}" if self._owner else "owner=None"
+        return f"<{state} {type(self).__module__}.RLock object {owner} at {id(self):#x}>"
+
+
+# ---- threads ----
+
+
+def get_ident() -> int:
+    """A number for what passes for the running thread: the real one's in its main coroutine, else
+    the coroutine's own."""
+    me = current()
+    return _get_ident() if me._parent is None else id(me)
+
+
+class ThreadHandle:
+    """As the stdlib's _ThreadHandle (3.13): a thread that can be waited for."""
+
+    def __init__(self) -> None:
+        self._task: Task | None = None
+        self._done = False
+        self.ident = 0
+
+    def _begin(self, task: Task) -> None:
+        if self._task is not None or self._done:
+            raise RuntimeError("thread already started")
+        self._task = task
+        self.ident = id(task)
+
+    def is_done(self) -> bool:
+        """Has it ended?"""
+        return self._done or (self._task is not None and self._task.ready())
+
+    def _set_done(self) -> None:
+        self._done = True
+
+    def join(self, timeout: float | None = None) -> None:
+        """Waits for its end, `timeout` seconds at most. Errors: RuntimeError where that would be
+        for ever: it has not been started, or waits for itself."""
+        if self._task is None and not self._done:
+            raise RuntimeError("thread not started")
+        if self._done or self._task is None:
+            return
+        if self._task is current():
+            raise RuntimeError("Cannot join current thread")
+        self._task.join(None if timeout is None or timeout < 0 else timeout)
+
+
+_running = 0  # threads that have begun and not ended
+_needed: set[ThreadHandle] = set()  # those that the program waits for at its end
+
+
+def _make_thread_handle(ident: int) -> ThreadHandle:
+    """For a thread that has not been started by a handle."""
+    handle = ThreadHandle()
+    handle.ident = ident
+    me = current()
+    if isinstance(me, Task) and id(me) == ident:
+        handle._task = me
+    return handle
+
+
+def start_joinable_thread(
+    function: Callable[[], Any], handle: ThreadHandle | None = None, daemon: bool = True
+) -> ThreadHandle:
+    """Has a task call function(). The program does not end before it, unless it is a daemon."""
+    if handle is None:
+        handle = ThreadHandle()
+    task = _make_task(function, (), {})
+    handle._begin(task)
+    if not daemon:
+        _needed.add(handle)
+        task.link(lambda ended: _needed.discard(handle))
+    task.start()
+    return handle
+
+
+def start_new_thread(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None = None,
+    /,
+) -> int:
+    """Has a task call function(*args, **kwargs); gives its number. Errors: TypeError."""
+    if not callable(function):
+        raise TypeError("first arg must be callable")
+    if not isinstance(args, tuple):
+        raise TypeError("2nd arg must be a tuple")
+    if kwargs is not None and not isinstance(kwargs, dict):
+        raise TypeError("optional 3rd arg must be a dictionary")
+    task = _make_task(function, args, kwargs or {})
+    task.start()
+    return id(task)
+
+
+def _make_task(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> Task:
+    # A threading.Thread's: it is called as the thread is.
+    name = getattr(getattr(function, "__self__", None), "name", None)
+    return Task.make(
+        _run,
+        (function, args, kwargs),
+        name=name if isinstance(name, str) else None,
+        context="empty",  # as a thread has
+    )
+
+
+def _run(function: Callable[..., Any], args: Any, kwargs: dict[str, Any]) -> None:
+    global _running
+    _running += 1
+    try:
+        function(*args, **kwargs)
+    except SystemExit:  # ends a thread, not the program
+        pass
+    finally:
+        _running -= 1
+
+
+def _count() -> int:
+    """How many tasks run that pass for threads."""
+    return _running
+
+
+def set_sentinel() -> LockType:
+    """A lock that is released when the running thread ends (until 3.12)."""
+    sentinel = LockType()
+    me = current()
+    if isinstance(me, Task):
+        me.link(lambda ended: sentinel.release() if sentinel.locked() else None)
+    return sentinel
+
+
+def interrupt_main(signum: Any = signal.SIGINT, /) -> None:
+    """As the stdlib's; Ctrl-C is raised in the main program, also where a task calls this."""
+    me = current()
+    is_ctrl_c = signum == signal.SIGINT and is_own_handler(signal.getsignal(signum))
+    if is_ctrl_c and me._parent is not None:
+        me._thread.loop.interrupt_main(KeyboardInterrupt())
+    else:
+        _interrupt_main(signum)
+
+
+def shutdown() -> None:
+    """At the end of the program: waits for all that are no daemons."""
+    here = current()._thread
+    while _needed:
+        handle = _needed.pop()
+        if handle._task is None or handle._task._thread is here:
+            handle.join()
+    _shutdown_real()
+
+
+def excepthook(args: Any, /) -> None:
+    """threading.excepthook(), but for a thread that is killed, at the program's end, say."""
+    if not issubclass(args.exc_type, CoroutineExit):
+        _excepthook(args)
+
+
+def dummy_class(base: type[Any]) -> type[Any]:
+    """threading's object for a task that is no Thread, which goes when the task ends. From 3.12 the
+    stdlib's own is enough: it goes with a thread's locals."""
+    names = base.__init__.__globals__
+    if "_DeleteDummyThreadOnDel" in names:
+        return base
+
+    class _DummyThread(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            me = current()
+            if isinstance(me, Task):
+                active, ident = names["_active"], self.ident
+                me.link(lambda ended: active.pop(ident, None))
+
+    _DummyThread.__qualname__ = base.__qualname__
+    return _DummyThread
+
+
+_local = local.local
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(_stdlib, name)
