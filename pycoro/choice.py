@@ -109,7 +109,8 @@ class After:
         option.timer = get_loop().add_timer(Timer(self.when, option, (None,)))
 
     def _leave(self, option: _Option) -> None:
-        option.timer.cancel()
+        if option.timer is not None:
+            option.timer.cancel()
 
     def _accept(self) -> Any:
         return self.value
@@ -302,8 +303,8 @@ def _wait(cases: Sequence[Any], timeout: float | None) -> _Option | None:
     try:
         for number, case in enumerate(cases):
             option = _Option(choice, waiter, number, case)
-            case._join(option)
             options.append(option)
+            case._join(option)
             if choice.decided is not None:
                 break
         in_line = True
