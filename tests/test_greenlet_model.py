@@ -1,4 +1,4 @@
-"""Random programs of greenlets, run on greenlet (PyPI) and on pycoro.greenlet: both record the same.
+"""Random programs of greenlets, run on greenlet (PyPI) and on pycoro.greenlet: the same records.
 
 Whoever runs takes the next order of one list: to make, switch, throw, reparent, drop, look at, end.
 """
