@@ -81,7 +81,9 @@ void pc_greenlet_finalize(PyObject *self)
         murder(coro);
         return;
     }
-    if (Py_REFCNT(self) == 1 && pc_greenlet_is_carried(self))
+    if (coro->thread->gone)
+        pc_greenlet_end_gone();
+    if (!own->coro || (Py_REFCNT(self) == 1 && pc_greenlet_is_carried(self)))
         return;
     struct pc_thread *here = pc_api_here(), *lingering = here ? NULL : pc_greenlet_reopen();
     finalize_in(self, coro, here ? here : lingering);
