@@ -6,9 +6,9 @@
  * times as much for it).
  *
  * Contract: callee-saved registers and the floating point control words travel with the context;
- * the signal mask does not, it belongs to the thread. A context is made under the caller's lock, and
- * never switched to from another thread. Built with PC_TELL_TOOLS, AddressSanitizer and valgrind
- * hear of every stack and switch.
+ * the signal mask does not, it belongs to the thread. A context is made under the caller's lock,
+ * and never switched to from another thread. Built with PC_TELL_TOOLS, AddressSanitizer and
+ * valgrind hear of every stack and switch.
  */
 #ifndef PC_CONTEXT_H
 #define PC_CONTEXT_H

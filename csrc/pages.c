@@ -11,6 +11,9 @@
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
 #endif
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef PIDFD_SELF
 #define PIDFD_SELF -10000 /* Linux 6.14 */
 #endif
@@ -66,21 +69,33 @@ int pc_pages_open(char *low, size_t size)
                               : mprotect(low, size, PROT_READ | PROT_WRITE);
 }
 
-int pc_pages_close_all(const struct iovec *ranges, size_t count)
+/* One call for all ranges: 0, or -1 where the kernel does not know how, or has no memory. */
+static int advise_all(const struct iovec *ranges, size_t count, int advice)
 {
     size_t sum = 0;
+    if (closing != GUARDED || one_by_one) /* a kernel too old for guards is too old for this */
+        return -1;
     for (size_t i = 0; i < count; i++)
         sum += ranges[i].iov_len;
-    if (count > 1 && closing == GUARDED && !one_by_one) {
-        if (syscall(SYS_process_madvise, PIDFD_SELF, ranges, count, MADV_GUARD_INSTALL, 0) ==
-            (long)sum)
-            return 0;
+    return syscall(SYS_process_madvise, PIDFD_SELF, ranges, count, advice, 0) == (long)sum ? 0 : -1;
+}
+
+int pc_pages_close_all(const struct iovec *ranges, size_t count)
+{
+    if (count > 1 && advise_all(ranges, count, MADV_GUARD_INSTALL) == 0)
+        return 0;
+    if (count > 1)
         one_by_one = 1; /* an older kernel, or a filter of system calls */
-    }
     for (size_t i = 0; i < count; i++)
         if (pc_pages_close(ranges[i].iov_base, ranges[i].iov_len) != 0)
             return -1;
     return 0;
+}
+
+void pc_pages_touch_all(const struct iovec *ranges, size_t count)
+{
+    if (count > 1) /* where it fails, their users will touch them */
+        advise_all(ranges, count, MADV_POPULATE_WRITE);
 }
 
 int pc_pages_are_split(void)

@@ -1,4 +1,4 @@
-/* See stack.h. Slabs hold spans of one size class; a span is guarded once, when it is first cut. */
+/* See stack.h. Slabs hold spans of one class; a span is guarded once, when it becomes a stack. */
 #define _GNU_SOURCE
 #include "stack.h"
 
@@ -28,7 +28,7 @@ enum {
     LEAST_DEPTH = KEEP_DEPTH + 2 * PAGE, /* of C stack above the reserve, in the smallest */
     WARM_MOST = 16384,     /* free stacks that may keep their pages */
     SLAB_MOST = 256 << 20, /* bytes of address space; the first slabs are smaller */
-    AHEAD = 16,            /* spans that are guarded in one call, at most */
+    AHEAD = 16,            /* stacks that are made at once, at most */
 };
 
 struct pc_slab {
@@ -36,8 +36,7 @@ struct pc_slab {
     struct pc_class *class;
     char *memory;
     size_t span, extra; /* bytes of each span in all, and of extra in it */
-    /* Spans: in all, with their guards in place, and handed out at least once. */
-    size_t count, guarded, cut;
+    size_t count, made, cut; /* spans in all, made into stacks, handed out at least once */
     struct pc_stack stacks[];
 };
 
@@ -195,32 +194,38 @@ static int set_wire(struct pc_stack *stack, char *top)
     return wire.iov_len ? pc_pages_close(wire.iov_base, wire.iov_len) : 0;
 }
 
-/* Makes the next spans of the slab into stacks: so many at once as there are before them, for a
-   call for each would cost as much as the rest, and few stacks shall not pay for many. */
-static int guard_spans(struct pc_slab *slab)
+/* Makes stacks of the next spans of the slab, with their guards, and with memory for the one page
+   that each will use in any case. As many at once as there are before them: a system call and a
+   page fault for each would cost half as much as all the rest, and few shall not pay for many. */
+static int make_stacks(struct pc_slab *slab)
 {
-    struct iovec ranges[2 * AHEAD], *end = ranges;
-    size_t first = slab->guarded, count = slab->count - first, most = first ? first : 1;
+    struct iovec closed[2 * AHEAD], *end = closed, used[AHEAD];
+    size_t first = slab->made, most = first ? first : 1, count = slab->count - first;
     if (most > AHEAD)
         most = AHEAD;
     if (pc_pages_are_split()) /* mappings are scarce */
         most = 1;
     if (count > most)
         count = most;
-    for (size_t i = first; i < first + count; i++) {
-        struct pc_stack *stack = &slab->stacks[i];
+    for (size_t i = 0; i < count; i++) {
+        size_t number = first + i;
+        struct pc_stack *stack = &slab->stacks[number];
         stack->slab = slab;
-        stack->low = slab->memory + i * slab->span;
+        stack->low = slab->memory + number * slab->span;
         stack->shut = top_of_reserve(stack);
-        stack->border = stack->low + slab->span - DATA - PAGE + BORDER_IN_PAGE + i % COLOURS * COLOUR;
+        char *page = stack->low + slab->span - DATA - PAGE;
+        stack->border = page + BORDER_IN_PAGE + number % COLOURS * COLOUR;
+        used[i] = (struct iovec){page, PAGE};
         /* Without extra the reserve is small enough to be shut as a whole, with the guard. */
-        *end++ = (struct iovec){stack->low, slab->extra ? GUARD : (size_t)(stack->shut - stack->low)};
+        *end++ = slab->extra ? (struct iovec){stack->low, GUARD}
+                             : (struct iovec){stack->low, (size_t)(stack->shut - stack->low)};
         if (slab->extra)
             *end++ = wire_below(stack, stack->shut);
     }
-    if (pc_pages_close_all(ranges, (size_t)(end - ranges)) != 0)
+    if (pc_pages_close_all(closed, (size_t)(end - closed)) != 0)
         return -1;
-    slab->guarded += count;
+    pc_pages_touch_all(used, count);
+    slab->made += count;
     return 0;
 }
 
@@ -233,7 +238,7 @@ static struct pc_stack *cut_stack(struct pc_class *class, enum pc_stack_error *e
         *error = PC_STACK_NO_MEMORY;
         return NULL;
     }
-    if (slab->cut == slab->guarded && guard_spans(slab) != 0) {
+    if (slab->cut == slab->made && make_stacks(slab) != 0) {
         *error = pc_pages_are_split() ? PC_STACK_NO_MAPPINGS : PC_STACK_NO_MEMORY;
         return NULL;
     }

@@ -8,6 +8,7 @@ __path__ = extend_path(__path__, __name__)
 from os import fork
 from sys import getswitchinterval, setswitchinterval
 
+from . import jobs as _jobs  # noqa: F401 - gives each loop its thread pool
 from .coroutine import Coroutine, current, stack_size
 from .errors import (
     BlockingSwitchOutError,

@@ -15,8 +15,7 @@ from .stacks import frame_of_thread, own_of, places_of, text_of
 
 DEPTH = 100  # frames of a stack that are shown
 
-_ASLEEP = ("_sleep", "_sleep_without_end")  # of Loop
-_POLLING = ("selectors", "pycoro.poller", "pycoro.watches")  # what those call
+_POLLING = {"selectors", *(f"{__package__}.{name}" for name in ("poller", "watches", "wakeup"))}
 
 
 @dataclass(slots=True)
@@ -37,16 +36,12 @@ class Suspect:
 
 
 def is_asleep(loop: Any, ident: int) -> bool:
-    """Does the loop, which its thread runs, sleep in the kernel?"""
-    codes = [getattr(type(loop), name).__code__ for name in _ASLEEP]
+    """Does the loop, which its thread runs, sleep in the kernel? Not where a signal's handler runs
+    in its sleep."""
     frame = frame_of_thread(ident)
-    while frame is not None:
-        if frame.f_code in codes:
-            return True
-        if frame.f_globals.get("__name__") not in _POLLING:
-            return False
+    while frame is not None and frame.f_globals.get("__name__") in _POLLING:
         frame = frame.f_back
-    return False
+    return frame is not None and frame.f_code is type(loop).sleep_in_kernel.__code__
 
 
 def is_needed(loop: Any) -> bool:

@@ -165,9 +165,8 @@ class Channel(Exchange):
         return None
 
     def _accept_get(self, peek: bool = False) -> Any:
-        item = self._take()
-        self._promised -= 1
-        return item
+        self._promised -= 1  # first: see exchange.py
+        return self._take()
 
     def _attempt_put(self, item: Any) -> None:
         waiter = take_first(self.getters)

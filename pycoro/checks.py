@@ -62,8 +62,8 @@ def check_seconds(seconds: float, what: str) -> float:
     """`seconds` itself, infinite too. TypeError, ValueError (negative, NaN): it is no duration."""
     if check_number(seconds, what) < 0:
         raise ValueError(
-            f"{what} must be a non-negative number of seconds, not {seconds!r}: where a deadline may "
-            "have passed, take max(0, deadline - now)"
+            f"{what} must be a non-negative number of seconds, not {seconds!r}: where a deadline "
+            "may have passed, take max(0, deadline - now)"
         )
     return seconds
 

@@ -161,12 +161,12 @@ class _Acquire:
         return True if self.semaphore.acquire(blocking=False) else NOTHING
 
     def _join(self, option: _Option) -> None:
-        self.semaphore._waiters.append(option)
+        self.semaphore._line()._waiters.append(option)
         if self.semaphore.counter:
             self.semaphore._hand_over()
 
     def _leave(self, option: _Option) -> None:
-        _remove(self.semaphore._waiters, option)
+        _remove(self.semaphore._line()._waiters, option)
 
     def _accept(self) -> Any:
         return True  # it has been handed over

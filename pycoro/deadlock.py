@@ -189,7 +189,8 @@ def _list(groups: list[list[Wait]], names: _Names) -> list[str]:
         lines.append(f"    {names.of([one.coroutine for one in group])} {verb} {what}")
         if wait.place:
             lines.append(f"        at {wait.place}")
-        if wait.blockers and wait.blockers != [wait.thing]:
+        is_named = wait.blockers == [wait.thing] or hasattr(wait.thing, "names_blockers")
+        if wait.blockers and not is_named:
             lines.append(f"        held by {names.of(wait.blockers)}")
     left = groups[_MOST_SHOWN:]
     if left:

@@ -37,13 +37,17 @@ class _Notifier:
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Calls it once, with this object, in the loop of the calling thread: soon after this is
         ready, or soon where it is. It must not wait. TypeError where it is not callable."""
+        links = self._add_link(callback)
+        if self.ready():
+            links.call(self)
+
+    def _add_link(self, callback: Callable[[Any], Any]) -> Links:
         if self._links is None:
             new = Links()
             # In one statement, which no other thread can come in between.
             self._links = new if self._links is None else self._links
         self._links.add(callback)
-        if self.ready():
-            self._links.call(self)
+        return self._links
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Undoes rawlink(); does nothing where there is nothing to undo."""

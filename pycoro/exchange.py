@@ -5,11 +5,13 @@ when its turn comes: so an item is never where a kill or a timeout could lose it
 those who have been called and have not yet come. What they are called for is theirs: who comes
 later gets in line behind them. Who is called and does not come calls the next.
 
-How no call is lost between threads: who puts, does so first and looks at the line after that; who
-waits gets in line first, and looks for an item after that: if there is one, it calls the first in
-line, be that itself. To take a waiter out of a line is one step, and whoever does it wakes it. In a
-line may also stand an option of choose(), which is taken only if none of the others in the same
-choice is: see choice.py.
+No call is lost between threads: who puts, does so first and looks at the line after that; who waits
+gets in line first, and looks for an item after that: if there is one, it calls the first in line,
+be that itself. Who comes, is not counted as called before it looks for its item. So there may be a
+call too many: who finds nothing gets in line again, as the first.
+
+To take a waiter out of a line is one step, and whoever does it wakes it. An option of choose() may
+stand there, too: it is taken only if none of the others of the same choice is (see choice.py).
 """
 
 from __future__ import annotations

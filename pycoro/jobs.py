@@ -19,7 +19,7 @@ from typing import Any
 from weakref import WeakSet
 
 from . import _native
-from .checks import check_timeout
+from .checks import check_number
 from .event import AsyncResult
 from .loop import Loop, get_loop
 from .mapping import MappingMixin
@@ -51,7 +51,7 @@ class ThreadResult(AsyncResult):
         self._pool: Any = pool
         self._has_place = has_place
         self._home: Any = get_loop()
-        self._was_heard = False  # by somebody in another thread than home's
+        self._was_heard = False  # has somebody been told, or come for it, before home settles it?
 
     def call(self) -> None:
         """The worker's: makes the call, and keeps what comes of it."""
@@ -84,10 +84,11 @@ class ThreadResult(AsyncResult):
     def _is_awaited_outside(self, home: Loop) -> bool:
         """They need not wait until home's loop has its turn."""
         thread = home._thread
-        for waiter in self._waiting:
+        for waiter in self._waiting or ():
             if waiter._thread is not thread:
                 return True
-        return len(self._links) > 0 and any(loop is not home for loop in self._links.loops())
+        links = self._links
+        return links is not None and any(loop is not home for loop in links.loops())
 
     def _settle(self) -> None:
         """In the loop that has asked for the call."""
@@ -100,6 +101,23 @@ class ThreadResult(AsyncResult):
                 home.tell_error(self, error)
         self._function = None
         self._notify()
+
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:
+        """As AsyncResult's."""
+        try:
+            return super().get(block, timeout)
+        finally:
+            self._was_heard = self._was_heard or self.ready()
+            del self  # an error holds this frame
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """As AsyncResult's. At home, callbacks of several results are called in the order in which
+        the calls have ended."""
+        here, home = _current(), self._home
+        if home is not None and here is not None and here._thread is home._thread:
+            self._add_link(callback)  # home is going to settle it
+        else:
+            super().rawlink(callback)
 
     def __repr__(self) -> str:
         if self._function is None:
@@ -122,7 +140,7 @@ class ThreadPool(MappingMixin):
         self, maxsize: int, hub: Loop | None = None, idle_task_timeout: float = -1
     ) -> None:
         _check_number("maxsize", maxsize)
-        check_timeout(idle_task_timeout)
+        check_number(idle_task_timeout, "idle_task_timeout")
         if hub is not None and not isinstance(hub, Loop):
             raise TypeError(f"hub must be a Loop or None, not {type(hub).__name__}")
         self._hub = hub
@@ -245,8 +263,7 @@ class ThreadPool(MappingMixin):
                 f"size must not be more than maxsize, {self._maxsize}, but it is {size}"
             )
         self._shrink(size, block=True)
-        while len(self._crew) < size:
-            self._crew.start()
+        self._crew.grow(size)
 
     def kill(self, block: bool = True, timeout: float | None = None) -> bool:
         """Has all threads end once no call is left, and with block waits for that, `timeout`

@@ -18,6 +18,7 @@ from time import monotonic
 from typing import Any
 
 from . import _native, deadlock, monitor
+from .checks import check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
@@ -229,7 +230,9 @@ class Loop(Scheduler):
 
     def join(self, timeout: float | None = None) -> bool:
         """Waits until there is nothing more to do in this thread: no task can run, no timer is
-        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join."""
+        set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join. Errors:
+        TypeError, ValueError for a timeout that is negative or no number."""
+        check_timeout(timeout)
         waiter = self.enlist(self)
         self._joiners.append(waiter)
         if timeout is None:
@@ -242,12 +245,7 @@ class Loop(Scheduler):
                 over.append(True)
                 self.wake(waiter)
 
-        try:
-            timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
-        except BaseException:  # `timeout` is no number
-            waiter._wait = None
-            self.forget(waiter)
-            raise
+        timer = self.add_timer(LightTimer(self.clock() + timeout, leave, ()))
         try:
             self.pass_on()
         finally:
@@ -306,7 +304,8 @@ class Loop(Scheduler):
         self.idlers.keep(stay)
         self._timers.keep(stay)
         self.foreign = 0  # the threads are not here
-        self._watches.after_fork(self._wakeup.fd, self.ready.append, stay)
+        own = {self._wakeup.fd, self._wakeup.bell}
+        self._watches.after_fork(own, self.ready.append, stay)
         self._wakeup.close(forked=True)
         self._wakeup = Wakeup()
         self._watch_wakeup()
@@ -333,12 +332,17 @@ def get_loop() -> Loop:
 get_hub = get_loop
 
 
-def _on_ctrl_c() -> None:
+def _on_ctrl_c(is_wanted: Callable[[], bool]) -> None:
     """KeyboardInterrupt in the main program, from a signal handler."""
     loop = _current()._thread.loop
     if loop is None:
         raise KeyboardInterrupt
-    loop.call_soon_threadsafe(loop.interrupt_main, KeyboardInterrupt())
+
+    def interrupt() -> None:
+        if is_wanted():
+            loop.interrupt_main(KeyboardInterrupt())
+
+    loop.call_soon_threadsafe(interrupt)
 
 
 def _is_in_loop() -> bool:

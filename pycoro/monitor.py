@@ -308,8 +308,8 @@ def start(
 ) -> Monitor:
     """Watches the calling thread's loop, also one that is yet to be made. A coroutine that runs
     for more than `threshold` seconds (default: config.max_blocking_time, 0.1) without letting the
-    loop have its turn is told of once, then every `repeat` seconds, and when it lets go: to
-    events.subscribers, and by report(event), on stderr without one. Something that only takes
+    loop have its turn is told of once, then every `repeat` seconds (inf: no more), and at its end:
+    to events.subscribers, and by report(event), on stderr without one. Something that only takes
     text will do: report=logging.getLogger(__name__).warning. All are called in the monitor's
     thread, and must not use the watched one's tasks. What is over within half as much again as
     the threshold may go unnoticed. Errors: TypeError, ValueError for what is no time."""

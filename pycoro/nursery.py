@@ -19,6 +19,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 from . import _native
+from .ancestry import spawn_callbacks
 from .chain import innermost
 from .child import ChildTask, TaskStatus
 from .coroutine import ContextPolicy
@@ -29,6 +30,8 @@ from .task import Task
 from .wakeup import defer_interrupt
 
 _current = _native.current
+
+NEW, OPEN, CLOSED = "not entered", "open", "closed"
 
 _forks = 0  # how often this process has been forked off
 
@@ -62,7 +65,7 @@ class TaskGroup:
         self._errors: list[BaseException] = []
         self._forks = _forks
         self._starting = 0
-        self._state = "not entered"
+        self._state = NEW
         self._tasks: dict[Task, None] = {}
         self._waiter: Any = None
 
@@ -143,7 +146,7 @@ class TaskGroup:
         return status.value
 
     def _check_open(self) -> None:
-        if self._state != "open":
+        if self._state is not OPEN:
             raise RuntimeError(f"{self!r} takes no tasks: it is {self._state}")
         here = _current()
         if here is None or here._thread is not self.cancel_scope._loop._thread:
@@ -160,7 +163,11 @@ class TaskGroup:
         except AttributeError:
             task._notes = {"scope": self.cancel_scope}
         self._tasks[task] = None
-        task.start()
+        if spawn_callbacks:
+            task.start()
+        else:  # the same, for this is what spawning costs
+            task._scheduled = True
+            task._loop.ready.append(task)
         return task
 
     @defer_interrupt
@@ -174,7 +181,8 @@ class TaskGroup:
             rest = without_expected(error, scope)
             if rest is not None:
                 self._add_error(rest, f"{type(rest).__name__} in its task {task.name!r}")
-        self._wake_when_over()
+        if not self._tasks or self._forks != _forks:
+            self._wake_when_over()
 
     def _add_error(self, error: BaseException, reason: str) -> None:
         self._errors.append(error)
@@ -197,11 +205,11 @@ class TaskGroup:
 
     @defer_interrupt
     def __enter__(self) -> TaskGroup:
-        if self._state != "not entered":
+        if self._state is not NEW:
             raise RuntimeError(f"{self!r} is for one block: make another one for this")
         self.cancel_scope.__enter__()
         self._set_place(_getframe(1))
-        self._state = "open"
+        self._state = OPEN
         return self
 
     def _set_place(self, frame: FrameType) -> None:
@@ -216,7 +224,7 @@ class TaskGroup:
         traceback: TracebackType | None,
     ) -> bool:
         scope = self.cancel_scope
-        if self._state != "open" or (scope._owner() not in (_current(), None)):
+        if self._state is not OPEN or (scope._owner() not in (_current(), None)):
             raise RuntimeError(
                 f"{self!r} cannot be left here: it is left once, where it was entered, by a "
                 "`with` block"
@@ -236,7 +244,7 @@ class TaskGroup:
         had_tasks = not self._is_over()
         if had_tasks:
             self._wait(passing)
-        self._state = "closed"
+        self._state = CLOSED
         try:
             if scope.__exit__(kind, in_flight, traceback):
                 del passing[0]
@@ -292,7 +300,7 @@ class TaskGroup:
 
     def __repr__(self) -> str:
         scope = self.cancel_scope
-        name = None if self._state == "not entered" else scope._owner()
+        name = None if self._state is NEW else scope._owner()
         of = f" of {name.name!r} at {scope.place}" if name is not None else ""
         count = len(self._tasks)
         tasks = f"{count} task{'' if count == 1 else 's'}"

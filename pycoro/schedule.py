@@ -19,7 +19,7 @@ from typing import Any
 
 from . import _native
 from .coroutine import Coroutine, current
-from .errors import BlockingSwitchOutError, Cancelled, CoroutineExit, LoopExit
+from .errors import BlockingSwitchOutError, CoroutineExit, LoopExit
 from .reports import report, report_unraisable
 from .wakeup import Wakeup, defer_interrupt
 
@@ -271,9 +271,7 @@ class Scheduler(Coroutine):
     @defer_interrupt
     def put_off(self, errors: list[BaseException]) -> None:
         """Raises them in the running coroutine later, one in each of its next waits: for who gets
-        several at once, and can raise but one. Cancelled is dropped, for its scope raises it
-        again."""
-        errors = [error for error in errors if not isinstance(error, Cancelled)]
+        several at once, and can raise but one."""
         if not errors:
             return
         me = _current()

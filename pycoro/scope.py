@@ -106,6 +106,9 @@ class CancelScope(Link):
     def _begin(self) -> None:
         if self._deadline is None:
             self._deadline = self._loop.clock() + self._seconds
+            if self._seconds > 0 and not self._called:
+                self._timer = self._loop.add_timer(_Expiry(self._deadline, self))
+                return
         if self._called:
             self._take_effect()
         else:

@@ -273,12 +273,12 @@ class Store(Exchange):
                 wake(waiter)
 
     def _accept_get(self, peek: bool = False) -> Any:
+        self._promised -= 1  # first: see exchange.py
         try:
             item = self._take(peek, 0)
         except BaseException:
-            self._decline_get()
+            self._call_getters()
             raise
-        self._promised -= 1
         if item is NOTHING:
             if self.is_shutdown:
                 raise ShutDown

@@ -100,8 +100,33 @@ class _Collector(Observer):
             if unlink is not None:
                 unlink(self)
 
+    def _pending(self) -> list[Any]:
+        come = set(map(id, self.ready))
+        return [thing for thing in self.objects if id(thing) not in come]
+
+    names_blockers = True  # in its repr; see deadlock.py
+
+    def _blockers(self, waiter: Coroutine) -> list[Any]:
+        """For reports: those that must end first, where all must; not more than are worth it."""
+        if self.wanted < len(self.objects):
+            return []
+        return [thing for thing in self._pending()[:_LOOKED_AT] if isinstance(thing, Task)]
+
     def __repr__(self) -> str:
-        return f"<{self.wanted - len(self.ready)} more of {len(self.objects)} objects>"
+        pending = self._pending()
+        names = [
+            f"{type(thing).__name__} {thing.name.rpartition('.')[2]!r}"
+            if isinstance(thing, Task)
+            else repr(thing)
+            for thing in pending[:_NAMED]
+        ]
+        if len(pending) > _NAMED:
+            names.append(f"and {len(pending) - _NAMED} more")
+        return f"<{self.wanted - len(self.ready)} of {len(pending)}: {', '.join(names)}>"
+
+
+_NAMED = 3  # of those that are waited for, in reports
+_LOOKED_AT = 100  # whether they wait in turn
 
 
 class Waits:

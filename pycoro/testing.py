@@ -93,9 +93,11 @@ class VirtualClock:
         value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        loop = self._check_in_use()
+        loop = self._loop
+        if loop is None or not loop.closed:  # run() closes it
+            loop = self._check_in_use()
+        loop._timers.shift(self._former[0]() - self.now)
         loop.clock, loop.jump = self._former
-        loop._timers.shift(loop.clock() - self.now)
         self._loop = self._former = None
 
     def _check_in_use(self) -> Any:
@@ -117,23 +119,24 @@ class VirtualClock:
     def _wait(self, due: float) -> list[Any]:
         """Instead of the loop's sleep until the next timer is due, at `due`."""
         loop = self._loop
-        poll: Callable[[float], list[Any]] = loop.sleep_in_kernel
-        happened = poll(0.0)
+        sleep: Callable[[float], list[Any]] = loop.sleep_in_kernel
+        happened = sleep(0.0)
         if happened or loop.ready:
             return happened
         if self.autojump and not loop.foreign:
-            if self.threshold:
-                happened = poll(self.threshold)
-            if not happened and not loop.ready:
+            until = monotonic() + self.threshold
+            while not (happened or loop.ready) and (left := until - monotonic()) > 0:
+                happened = sleep(left)
+            if not (happened or loop.ready):
                 self._set(max(due, self.now))
             return happened
         if self._rate:
-            return poll(min(max(0.0, (due - self.now) / self._rate), _LONGEST))
+            return sleep(min(max(0.0, (due - self.now) / self._rate), _LONGEST))
         if loop.foreign or loop._watches.awaited(loop._wakeup.fd):
-            return poll(-1.0)
+            return sleep(-1.0)
         if deadlock.may_be_woken(loop):
             try:
-                return poll(-1.0)
+                return sleep(-1.0)
             finally:
                 deadlock.awake(loop)
         loop.interrupt_main(

@@ -9,9 +9,10 @@ of the process it is abandoned at once. Greenlet (PyPI) instead keeps it, object
 
 from __future__ import annotations
 
-import _thread
 import atexit
 import sys
+from _thread import _local as _ThreadLocal  # noqa: N812
+from _thread import get_ident as _get_ident  # not the one that names tasks (thread.py)
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 
 class Thread:
     """What a thread's coroutines share. `ended`: none of them goes on any more; `ident`: the
-    thread's, by the threading module."""
+    thread's, by the unpatched _thread.get_ident()."""
 
     __slots__ = ("ended", "ident", "loop", "main")
 
     def __init__(self, main: Coroutine) -> None:
         self.main = main
-        self.ident = _thread.get_ident()
+        self.ident = _get_ident()
         self.loop: Any = None  # the scheduler's
         self.ended = False
 
@@ -49,7 +50,7 @@ class _Farewell:
             end(self.thread)
 
 
-_local = _thread._local()
+_local = _ThreadLocal()
 _living: set[Thread] = set()
 
 

@@ -34,8 +34,7 @@ class Timeout(BaseException):
     with exception=False the block is then left silently. With ref=False, a wait() for all there is
     to do does not wait for it; `priority` is there for gevent's callers.
 
-    Negative seconds are over at once, as 0 are. Errors: TypeError, ValueError for seconds that are
-    no number.
+    Errors: TypeError, ValueError for seconds that are no number, negative or NaN.
     """
 
     def __init__(

@@ -95,7 +95,8 @@ class TimerHeap:
         return (timer for _, _, timer in self._all() if timer.heap is not None)
 
     def _all(self) -> list[Entry]:
-        return [*self._next, *chain.from_iterable(self._later.values())]
+        # Also for another thread, which looks on: a list is made of the dict in one go.
+        return [*self._next, *chain.from_iterable(list(self._later.values()))]
 
     def add(self, timer: Timer) -> None:
         """Errors: ValueError where its time is not a number."""

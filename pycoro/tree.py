@@ -128,7 +128,7 @@ def _coroutines_of(thread: Thread) -> list[Coroutine]:
     loop = thread.loop
     if loop is not None:
         # A list is made of a queue in one go; then the other thread may go on with it.
-        for entry in (*list(loop.ready), *(entry[2] for entry in list(loop._timers._entries))):
+        for entry in (*list(loop.ready), *loop._timers):
             for one in (entry, *(getattr(entry, "args", None) or ())):
                 if isinstance(one, Coroutine) and one._entry is not None:
                     found.setdefault(id(one), one)

@@ -18,6 +18,7 @@ from .coroutine import Coroutine
 from .holding import Sources
 
 _STDLIB = os.path.dirname(os.__file__) + os.sep  # noqa: PTH120  # pathlib is not worth loading
+_OTHERS = ("site-packages", "dist-packages")  # below it
 _LONGEST = 200  # characters of an object's repr
 
 
@@ -36,6 +37,7 @@ class Wait:
         while frame is not None and _is_ours(frame):
             if frame.f_code.co_name not in ("switch", "_main"):
                 self.call = frame.f_code.co_qualname.replace("__enter__", "acquire")
+                self.call = self.call.replace("Ending.", "Task.")  # a part of Task
                 self.thing = frame.f_locals.get("self", self.thing)
             frame = frame.f_back
         if self.thing is coroutine._thread.loop:
@@ -59,14 +61,19 @@ def _is_ours(frame: FrameType) -> bool:
     return bool(frame.f_globals.get("__package__") == __package__)
 
 
+def _is_stdlib(frame: FrameType) -> bool:
+    path = frame.f_code.co_filename
+    return path.startswith(_STDLIB) and not path.startswith(_OTHERS, len(_STDLIB))
+
+
 def _place(frame: FrameType | None) -> str:
     """The innermost frame; where that is the standard library's, also who has called that."""
     if frame is None:
         return ""
     place = _line(frame)
-    if frame.f_code.co_filename.startswith(_STDLIB):
+    if _is_stdlib(frame):
         caller = frame.f_back
-        while caller is not None and caller.f_code.co_filename.startswith(_STDLIB):
+        while caller is not None and _is_stdlib(caller):
             caller = caller.f_back
         if caller is not None:
             place += f", called from {_line(caller)}"
@@ -103,7 +110,7 @@ def look(coroutines: Iterable[Coroutine], most: int) -> list[Wait]:
         coroutine = todo.pop()
         if coroutine not in waits and _native.is_suspended(coroutine):
             waits[coroutine] = wait = Wait(coroutine)
-            todo += wait.blockers
+            todo += reversed(wait.blockers)
     found = list(waits.values())
     _guess_holders(found)
     return found
@@ -117,16 +124,30 @@ def _guess_holders(waits: list[Wait]) -> None:
     sources = Sources()
     holders: dict[int, list[Coroutine]] = {}
     for wait in waits:
-        frame = wait.frame
-        while frame is not None:
-            for value in sources.held(frame, wait.thing):
-                has = holders.setdefault(id(getattr(value, "_lock", value)), [])  # a Condition's
-                if wait.coroutine not in has:
-                    has.append(wait.coroutine)
-            frame = frame.f_back
+        for value in _held(wait, sources):
+            has = holders.setdefault(id(getattr(value, "_lock", value)), [])  # a Condition's
+            if wait.coroutine not in has:
+                has.append(wait.coroutine)
     for wait in waits:
         if id(wait.thing) in wanted:
             wait.blockers = holders.get(id(wait.thing), [])
+
+
+def _held(wait: Wait, sources: Sources) -> Iterator[Any]:
+    """What the coroutine seems to hold. Who waits for a Condition does not hold that; and the
+    standard library's own Condition waits for a lock that it has just acquired."""
+    given_back = set()
+    if not getattr(wait.thing, "ownerless", False):
+        given_back.add(id(wait.thing))
+    frame = wait.frame
+    while frame is not None:
+        if _is_stdlib(frame):
+            given_back.add(id(frame.f_locals.get("self")))
+        else:
+            for value in sources.held(frame, wait.thing):
+                if id(value) not in given_back:
+                    yield value
+        frame = frame.f_back
 
 
 def rings(waits: list[Wait]) -> Iterator[list[Wait]]:

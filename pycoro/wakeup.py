@@ -18,6 +18,7 @@ import select
 import signal
 import threading
 from collections.abc import Callable, Sized
+from time import sleep as _nap
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
@@ -26,6 +27,8 @@ T = TypeVar("T")
 
 
 _get_ident = _thread.get_ident  # not the one that names tasks (thread.py)
+_thread_start = _thread.start_new_thread
+_thread_interrupt = _thread.interrupt_main
 _main_ident = threading.main_thread().ident
 
 
@@ -152,22 +155,50 @@ _careful: set[CodeType] = set()
 
 def defer_interrupt(function: F) -> F:
     """Marks a function that must not be left in the middle by KeyboardInterrupt: what it took out
-    of a queue would be lost. It soon waits, and then the interrupt comes."""
+    of a queue would be lost. The interrupt comes when it waits, or soon after its end."""
     _careful.add(function.__code__)
     return function
 
 
-def on_interrupt(interrupt: Callable[[], object], is_loop: Callable[[], bool]) -> None:
+def on_interrupt(
+    interrupt: Callable[[Callable[[], bool]], object], is_loop: Callable[[], bool]
+) -> None:
     """Ctrl-C calls `interrupt` where is_loop() or a careful function is running, and raises
-    KeyboardInterrupt there elsewhere, also in a callback of the loop. Main thread only; a handler
-    of somebody's own stays."""
+    KeyboardInterrupt there elsewhere, also in a callback of the loop. `interrupt` gets a function
+    that says, when it has come so far, whether it is still wanted: who does not wait for long has
+    been interrupted by then, as the signal comes again. Main thread only; a handler of somebody's
+    own stays."""
     if not is_main_thread():
         return
+    put_off = False  # has `interrupt` been called, and not come so far?
+    again = False  # is it not a person's, but come_again()'s?
 
     def handle(number: int, frame: FrameType | None) -> None:
+        nonlocal put_off, again
+        over, again = again and not put_off, False
+        if over:
+            return
         if _may_be_cut(frame) and (not is_loop() or _is_in_callback(frame)):
+            put_off = False
             raise KeyboardInterrupt
-        interrupt()
+        if not put_off:
+            interrupt(is_wanted)
+            put_off = True
+            if not is_loop():
+                _thread_start(come_again, ())
+
+    def is_wanted() -> bool:
+        nonlocal put_off
+        wanted, put_off = put_off, False
+        return wanted
+
+    def come_again() -> None:
+        nonlocal again
+        while put_off:
+            _nap(0.01)
+            if put_off:
+                again = True
+                _thread_interrupt()
 
     handle.is_own = True  # type: ignore[attr-defined]
     try:

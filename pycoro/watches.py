@@ -172,11 +172,14 @@ class Watches:
         self._poller.close()
         self._watches.clear()
 
-    def after_fork(self, own: int, append: Callable[[Any], None], stay: set[Any]) -> None:
+    def after_fork(
+        self, own: set[int | None], append: Callable[[Any], None], stay: set[Any]
+    ) -> None:
         """In the child, whose kernel objects are the parent's too: gets its own, drops the
-        descriptor `own`, and forgets all callbacks and who waits, but those who `stay`."""
+        descriptors `own`, and forgets all callbacks and who waits, but those who `stay`."""
         self._append = append
-        self._watches.pop(own)
+        for fd in own & self._watches.keys():
+            del self._watches[fd]  # type: ignore[arg-type]  # None is none of them
         self._poller.close()
         self._poller = make_poller(self._watches)
         for fd, watch in list(self._watches.items()):

@@ -74,15 +74,17 @@ class Worker:
 
 
 class _Farewell:
-    """Lives in a thread-local, so that it dies when the thread has ended."""
+    """Lives in a thread-local, so that it dies when the thread has ended; in that thread, or in a
+    child that another one has forked."""
 
-    __slots__ = ("worker",)
+    __slots__ = ("ident", "worker")
 
     def __init__(self, worker: Worker) -> None:
         self.worker = worker
+        self.ident = _get_ident()
 
     def __del__(self, finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not finalizing():
+        if not finalizing() and _get_ident() == self.ident:
             self.worker.crew.has_ended(self.worker)
 
 
@@ -123,6 +125,7 @@ class Crew:
         "_idents",
         "_idle",
         "_jobs",
+        "_size",
         "_surplus",
         "_threads",
         "_workers",
@@ -141,6 +144,7 @@ class Crew:
         self.demand = 0  # jobs whose call has not ended
         self._jobs: deque[Any] = deque()
         self._idle: list[Worker] = []  # who lay down last is woken first
+        self._size = 0  # how many workers there are, or are going to be in a moment
         self._workers: set[Worker] = set()
         self._threads: set[Worker] = set()  # those on their way out too
         self._idents: set[int] = set()  # the workers', by _thread.get_ident()
@@ -150,7 +154,7 @@ class Crew:
 
     def __len__(self) -> int:
         """How many workers there are."""
-        return len(self._workers)
+        return self._size
 
     def is_own_thread(self) -> bool:
         """Is the caller one of its jobs?"""
@@ -170,7 +174,7 @@ class Crew:
             try:
                 self.adjust()
             except RuntimeError:  # the workers there are will do
-                if not self._workers and self.withdraw(job):
+                if not self._size and self.withdraw(job):
                     raise
         else:
             worker.wake()
@@ -194,28 +198,31 @@ class Crew:
         except IndexError:
             return jobs
 
-    @defer_interrupt
     def adjust(self) -> None:
         """Starts workers where there is work for more. Errors: RuntimeError where no thread can be
         started."""
-        while len(self._workers) < min(self.limit, self.demand):
-            self.start()
+        self.grow(min(self.limit, self.demand))
 
     @defer_interrupt
-    def start(self) -> None:
-        """One more worker."""
-        worker = Worker(self)
-        if not self._workers:
-            self._surplus = 0
-        self._surplus += self._surplus > 0  # as many stay as are to
-        self._workers.add(worker)
-        self._threads.add(worker)
-        try:
-            _start_thread(worker.run, ())
-        except BaseException:
-            self._workers.discard(worker)
-            self._threads.discard(worker)
-            raise
+    def grow(self, size: int) -> None:
+        """Starts workers until there are `size`. Errors: RuntimeError where no thread can be
+        started."""
+        while True:
+            self._size += (is_one_less := self._size < size)
+            if not is_one_less:
+                return
+            if self._size == 1:
+                self._surplus = 0
+            self._surplus += self._surplus > 0  # as many stay as are to
+            worker = Worker(self)
+            self._workers.add(worker)
+            self._threads.add(worker)
+            try:
+                _start_thread(worker.run, ())
+            except BaseException:
+                self._threads.discard(worker)
+                self._remove(worker, of_itself=True)
+                raise
 
     def enter(self) -> None:
         """The calling thread is one of the crew's from now on, until leave()."""
@@ -225,7 +232,7 @@ class Crew:
         """The next job, for a worker, who waits for it; None where he is to end."""
         jobs = self._jobs
         while worker in self._workers:  # not in a child that a job has forked
-            if (not jobs or 0 < self.limit < len(self._workers)) and self._surplus:
+            if (not jobs or 0 < self.limit < self._size) and self._surplus:
                 self._surplus -= (is_one := self._surplus > 0)
                 if is_one:
                     break
@@ -260,7 +267,7 @@ class Crew:
     def shrink(self, size: int) -> None:
         """Has workers end until there are `size`, once there is no job left for them. No waiting
         here: from any thread, at any time."""
-        self._surplus = max(0, len(self._workers) - size)
+        self._surplus = self._size - size if self._size > size else 0
         if self._surplus:
             while self._idle:
                 try:
@@ -274,12 +281,11 @@ class Crew:
         return self._is_shrunk() or wait_for_threads(self._departures, self._is_shrunk, timeout)
 
     def _is_shrunk(self) -> bool:
-        return (not self._surplus or not self._workers) and self._threads <= self._workers
+        return not (self._surplus and self._size) and self._threads <= self._workers
 
     def leave(self, worker: Worker, of_itself: bool = False) -> None:
-        """He takes no job any more."""
-        self._surplus -= of_itself and self._surplus > 0  # one less that has to be told to
-        self._workers.discard(worker)
+        """He takes no job any more; of_itself: without having been told to."""
+        self._remove(worker, of_itself)
         self._idents.discard(_get_ident())
         if self._jobs:  # one that came in between, and did not find him idle
             try:
@@ -287,11 +293,17 @@ class Crew:
             except RuntimeError:
                 pass
 
+    def _remove(self, worker: Worker, of_itself: bool) -> None:
+        try:
+            self._workers.remove(worker)
+        except KeyError:  # in a forked child, or he has left before
+            return
+        self._size -= 1
+        self._surplus -= of_itself and self._surplus > 0  # one less that has to be told
+
     def has_ended(self, worker: Worker) -> None:
         """So has his thread."""
-        if worker in self._workers:  # of an error, say for want of memory
-            self._surplus -= self._surplus > 0
-            self._workers.discard(worker)
+        self.leave(worker, of_itself=True)  # if he has not: of an error, for want of memory, say
         self._threads.discard(worker)
         if self._is_shrunk():
             self._departures.wake_all()
@@ -304,7 +316,7 @@ class Crew:
         self._workers.clear()
         self._threads.clear()
         self._idents.clear()
-        self.demand = self._surplus = 0
+        self.demand = self._size = self._surplus = 0
         self._departures.wake_all()
 
 

@@ -94,7 +94,13 @@ def run_python(
     path = [str(ROOT), str(ROOT / "tests"), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.run(
         [sys.executable, *options, "-c", textwrap.dedent(code)],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **environment},
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(path),
+            # From 3.12 a fork beside threads is warned of; tests look at stderr.
+            "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
+            **environment,
+        },
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import _thread
+import contextlib
+import gc
 import queue
 import re
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from helpers import in_thread, output_of
 
 import pycoro
-from pycoro import LoopExit, deadlock
+from pycoro import LoopExit, _native, deadlock
 from pycoro.event import AsyncResult, Event
 from pycoro.holding import Sources
 from pycoro.lock import Barrier, BoundedSemaphore, Condition, RLock, Semaphore
@@ -44,6 +48,16 @@ def loop_exit(wait: Callable[[], Any], *tasks: Any) -> list[str]:
     lines = plain(str(caught.value))
     assert lines[0] == SENTENCE
     return lines[1:]
+
+
+@pytest.fixture(autouse=True)
+def _none_of_others() -> None:
+    """Coroutines that other tests have left suspended would be told of as well."""
+    gc.collect()
+    for one in _native.thread_suspended():
+        if one is not pycoro.get_loop():
+            with contextlib.suppress(BaseException):
+                one.throw()
 
 
 # ---- rings ----
@@ -84,7 +98,7 @@ def test_a_ring_comes_first_with_who_holds_what_and_where(make: Any, state: str)
         "        at here in withdraw",
         "        held by Task 'deposit'",
         "1 also waits:",
-        "    the main program waits in joinall() of Task 'deposit'",
+        "    the main program waits in joinall() of <2 of 2: Task 'deposit', Task 'withdraw'>",
         "        at here in <lambda>",
     ]
 
@@ -150,6 +164,47 @@ def test_rings_are_told_apart_by_address_where_names_are_equal() -> None:
     pycoro.killall(tasks)
 
 
+def test_a_condition_that_is_waited_for_is_not_held(tmp_path: Path) -> None:
+    """Neither ours, nor the standard library's, which waits for a lock that it has acquired."""
+    program = tmp_path / "program.py"  # what is held is found in a source
+    source = """
+        from pycoro import monkey
+        monkey.patch_all()
+        import queue, re, threading
+        import pycoro
+        from pycoro.lock import Condition, Semaphore
+
+        ours, theirs = Condition(Semaphore()), threading.Condition(threading.Lock())
+        items = queue.Queue()
+        def waits_for_ours():
+            with ours:
+                ours.wait()
+        def waits_for_theirs():
+            with theirs:
+                theirs.wait()
+        def takes():
+            items.get()
+        def wants(lock):
+            with lock:
+                pass
+        def holds():
+            with ours, theirs, items.mutex:
+                threading.Event().wait()
+        tasks = [pycoro.spawn(f) for f in (waits_for_ours, waits_for_theirs, takes, holds)]
+        tasks += [pycoro.spawn(wants, lock) for lock in (ours._lock, theirs._lock, items.mutex)]
+        try:
+            pycoro.joinall(tasks)
+        except pycoro.LoopExit as error:
+            for line in str(error).splitlines():
+                if "each other" in line or "itself" in line or "held by" in line:
+                    print(line.strip())
+        pycoro.killall(tasks)
+    """
+    program.write_text(textwrap.dedent(source))
+    lines = output_of(f"import runpy; runpy.run_path({str(program)!r})")
+    assert lines == ["held by Task 'holds'"] * 3
+
+
 def test_a_chain_is_no_ring() -> None:
     lock = RLock()
     event = Event()
@@ -165,7 +220,7 @@ def test_a_chain_is_no_ring() -> None:
     tasks = [pycoro.spawn(has_it), pycoro.spawn(wants_it)]
     assert loop_exit(lambda: pycoro.joinall(tasks), *tasks) == [
         "3 wait:",
-        "    the main program waits in joinall() of Task 'has_it'",
+        "    the main program waits in joinall() of <2 of 2: Task 'has_it', Task 'wants_it'>",
         "        at here in <lambda>",
         "    Task 'has_it' waits in Event.wait() of <Event clear links[1]>",
         "        at here in has_it",
@@ -211,7 +266,8 @@ def test_those_that_do_the_same_are_one_line() -> None:
     tasks = [pycoro.spawn(worker) for _ in range(500)] + [pycoro.spawn(other.get)]
     assert loop_exit(lambda: pycoro.joinall(tasks), *tasks) == [
         "502 wait:",
-        "    the main program waits in joinall() of Task 'worker'",
+        "    the main program waits in joinall() of "
+        "<501 of 501: Task 'worker', Task 'worker', Task 'worker', and 498 more>",
         "        at here in <lambda>",
         "    Task 'worker' and 499 more wait in Event.wait() of <Event clear links[500]>",
         "        at here in worker",
@@ -583,3 +639,26 @@ def test_signals_that_only_python_itself_handles_do_not_count() -> None:
     assert signal.getsignal(signal.SIGINT) is not signal.SIG_DFL
     with pytest.raises(LoopExit):
         Event().wait()
+
+
+def test_a_ring_through_joinall() -> None:
+    lock = RLock()
+
+    def holds() -> None:
+        with lock:
+            pycoro.joinall([pycoro.spawn(wants)])
+
+    def wants() -> None:
+        lock.acquire()
+
+    task = pycoro.spawn(holds)
+    lines = loop_exit(task.join, task)
+    pycoro.wait(timeout=1)
+    assert lines[:6] == [
+        "These 2 wait for each other:",
+        "    Task 'holds' waits in joinall() of <1 of 1: Task 'wants'>",
+        "        at here in holds",
+        "    Task 'wants' waits in RLock.acquire() of <RLock owner='holds' count=1>",
+        "        at here in wants",
+        "        held by Task 'holds'",
+    ]

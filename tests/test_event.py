@@ -71,9 +71,8 @@ def test_who_comes_after_clear_waits_for_the_next_set(api: Api) -> None:
     assert log == ["first", "second"]
 
 
-@pytest.mark.parametrize("timeout", [0, 0.001, -1, -0.5])
+@pytest.mark.parametrize("timeout", [0, 0.001])
 def test_the_time_is_over_first(api: Api, timeout: float) -> None:
-    """A negative timeout is over as soon as one of 0 is."""
     event = api.event.Event()
     assert event.wait(timeout) is False
     assert event.wait(timeout=timeout) is False
@@ -100,7 +99,7 @@ def test_set_comes_in_time_though_it_is_the_last_moment(api: Api) -> None:
 def test_bad_timeouts_are_refused_where_it_would_wait() -> None:
     event, result = Event(), AsyncResult()
     for wait in (event.wait, result.wait, lambda timeout: result.get(timeout=timeout)):
-        with pytest.raises(TypeError, match="timeout must be a number of seconds or None, not str"):
+        with pytest.raises(TypeError, match="timeout must be a number of seconds, not str"):
             wait("soon")
         with pytest.raises(ValueError, match="not NaN"):
             wait(float("nan"))
@@ -549,3 +548,22 @@ def test_a_thread_that_ends_while_its_tasks_wait_takes_them_along() -> None:
     in_thread(run)
     assert (log, event.linkcount()) == (["unwound"], 0)
     event.set()
+
+
+def test_a_negative_time_limit_is_refused_by_whatever_waits() -> None:
+    """gevent takes it as over; here it is a slip that is told."""
+    task = pycoro.spawn(pycoro.sleep, 0)
+    waits = [
+        pycoro.event.Event().wait,
+        pycoro.event.AsyncResult().get,
+        pycoro.lock.Semaphore(0).acquire,
+        pycoro.queue.Queue().get,
+        task.join,
+        lambda timeout: pycoro.joinall([task], timeout=timeout),
+        lambda timeout: pycoro.Timeout(timeout).start(),
+    ]
+    for wait in waits:
+        for timeout in (-1, -0.5):
+            with pytest.raises(ValueError, match="must be a non-negative number of seconds"):
+                wait(timeout=timeout)
+    assert task.join()

@@ -375,5 +375,6 @@ def test_after_a_fork() -> None:
         os.waitpid(child, 0)
         gate.set()
         print([future.result() for future in futures])
-        """
+        """,
+        "-Wignore",  # of forking with threads
     ) == ["[1, 2]", "[True, True, True, True]"]

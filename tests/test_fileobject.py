@@ -60,7 +60,7 @@ def test_more_than_a_pipe_holds_goes_through(kind: Any, pipe: tuple[int, int]) -
     writing = spawn(write)
     with kind(pipe[0], "rb") as reader:
         assert reader.read() == data
-    assert writing.successful()
+    assert writing.join(30) and writing.successful()
 
 
 def test_unbuffered(pipe: tuple[int, int]) -> None:

@@ -82,6 +82,27 @@ class Tally:
         self.inside -= 1
 
 
+@pytest.fixture(params=["", "traced"])
+def traced(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A tracer is called from line to line in all threads: there, others may come in between."""
+    if not request.param:
+        yield
+        return
+
+    def trace(frame: Any, event: str, argument: Any) -> Any:
+        return trace
+
+    former = sys.gettrace()
+    threading.settrace(trace)
+    sys.settrace(trace)
+    try:
+        yield
+    finally:
+        sys.settrace(former)
+        threading.settrace(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("kind", ["Semaphore", "BoundedSemaphore", "RLock"])
 def test_a_lock_is_had_by_one_at_a_time(kind: str) -> None:
     lock = getattr(locks, kind)()

@@ -40,6 +40,14 @@ class Recorder:
         self.log.append((seconds, "done", self.clock.now))
         return seconds
 
+    def clean_up(self, seconds: float) -> None:
+        """Takes its time for its end."""
+        try:
+            sleep(100)
+        finally:
+            with CancelScope(shield=True):
+                self.sleeper(seconds)
+
 
 @pytest.fixture
 def recorder(clock: VirtualClock) -> Recorder:
@@ -351,17 +359,10 @@ def test_a_task_that_is_killed_by_an_error_is_one(recorder: Recorder) -> None:
 def test_a_kill_of_the_parent_ends_the_tasks_and_goes_on(
     recorder: Recorder, at_the_end: bool
 ) -> None:
-    def child() -> None:
-        try:
-            sleep(100)
-        finally:
-            with CancelScope(shield=True):
-                recorder.sleeper(2)
-
     def parent() -> None:
         try:
             with TaskGroup() as group:
-                group.spawn(child)
+                group.spawn(recorder.clean_up, 2)
                 sleep(0 if at_the_end else 100)
         finally:
             recorder.log.append(("left", recorder.clock.now))
@@ -426,6 +427,33 @@ def test_several_interrupts_while_the_tasks_end(recorder: Recorder) -> None:
     sleep(5)
     task.kill()
     assert recorder.log == [(2, 12.0), (True, 12.0)]
+    assert isinstance(task.value, CoroutineExit)
+
+
+def test_a_timeout_that_was_put_off_does_not_come_once_its_block_has_been_left(
+    recorder: Recorder,
+) -> None:
+    with Timeout(3):
+        with Timeout(2, False):
+            with TaskGroup() as group:
+                group.spawn(recorder.clean_up, 10)
+        recorder.log.append("inner left")  # and the outer one is over, too
+    sleep(100)
+    assert recorder.log == [(10, "done", 12.0), "inner left"]
+
+
+def test_a_kill_comes_after_the_timeout_that_came_after_it(recorder: Recorder) -> None:
+    def parent() -> None:
+        with Timeout(3, False):
+            with TaskGroup() as group:
+                group.spawn(recorder.clean_up, 10)
+        recorder.log.append("left")
+        sleep(1)
+
+    task = spawn(parent)
+    sleep(1)
+    task.kill()
+    assert recorder.log == [(10, "done", 11.0), "left"]
     assert isinstance(task.value, CoroutineExit)
 
 

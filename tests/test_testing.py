@@ -8,9 +8,11 @@ import time
 from typing import Any
 
 import pytest
+from helpers import in_thread
 
 from pycoro import LoopExit, Timeout, get_loop, sleep, socket, spawn, spawn_later
 from pycoro.event import AsyncResult, Event
+from pycoro.runner import run
 from pycoro.testing import (
     Sequencer,
     VirtualClock,
@@ -222,6 +224,21 @@ def test_another_threads_loop_has_another_clock(clock: VirtualClock) -> None:
     thread.start()
     thread.join()
     assert clocks == [time.monotonic]
+
+
+def test_a_whole_program_in_virtual_time() -> None:
+    def main() -> float:
+        spawn(sleep, 1e6)
+        sleep(1000)
+        return get_loop().clock()
+
+    def thread() -> None:  # for run() ends the thread's loop
+        with virtual_time() as clock:
+            assert run(main) == 1000.0
+        assert clock.now == 1000.0
+        assert get_loop().clock is time.monotonic
+
+    in_thread(thread)
 
 
 # ---- waiting until all are blocked ----

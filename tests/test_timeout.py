@@ -105,10 +105,9 @@ def test_a_remark(api: Api) -> None:
     assert str(caught.value) == "0.001 seconds: while it slept"
 
 
-@pytest.mark.parametrize("seconds", [0, -1])
-def test_no_time_at_all(api: Api, seconds: float) -> None:
+def test_no_time_at_all(api: Api) -> None:
     log: list[str] = []
-    with api.Timeout(seconds, False):
+    with api.Timeout(0, False):
         log.append("not before it waits")
         api.sleep(10)
         log.append("not here")
@@ -188,12 +187,10 @@ def test_one_that_outlives_its_task_harms_nobody(api: Api) -> None:
 
 
 def test_one_in_a_loop_of_others(api: Api) -> None:
-    turns = 0
-    with api.Timeout(0.002, False):
-        while True:
+    with api.Timeout(0.002, False) as timeout:
+        while True:  # or for ever
             api.sleep(0)
-            turns += 1
-    assert turns > 0
+    assert not timeout.pending
 
 
 def test_with_timeout(api: Api) -> None:
@@ -340,6 +337,7 @@ def test_nothing_is_left_of_those_that_are_over() -> None:
     [
         (("soon",), TypeError),
         ((float("nan"),), ValueError),
+        ((-1,), ValueError),
         ((1, 5), TypeError),
         ((1, 0), TypeError),
         ((1, int), TypeError),

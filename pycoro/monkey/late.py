@@ -149,8 +149,11 @@ def patch_sys(names: list[str], replace: Callable[[str, str, Any], None]) -> Non
 
 
 def undo() -> None:
-    """Puts names back into the modules that had them; locks stay."""
+    """Puts names and locks back into where they were."""
+    locks: dict[int, Any] = {}
     while _done:
         names, name, value = _done.pop()
-        if type(value) not in (_REAL_LOCK, _REAL_RLOCK):
-            names[name] = value
+        names[name] = value
+        if type(value) in (_REAL_LOCK, _REAL_RLOCK):
+            locks[id(value)] = value
+    _renew_methods(locks)

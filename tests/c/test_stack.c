@@ -1,8 +1,8 @@
 /* stack.h: size classes, reuse, guards and reserves that really fault, pages given back, and what
  * happens where the system says no.
  *
- * madvise, mprotect, mmap and syscall are wrapped by the linker, so that a test can have them refuse
- * and count them.
+ * madvise, mprotect, mmap and syscall are wrapped by the linker, so that a test can count them and
+ * have them refuse.
  * Given "mprotect" as argument, every test runs as on a kernel without guards in mappings.
  */
 #define _GNU_SOURCE

@@ -1,0 +1,21 @@
+"""gevent.exceptions' names, which are those of errors.py."""
+
+from .errors import (
+    BlockingSwitchOutError,
+    ConcurrentObjectUseError,
+    CoroutineExit,
+    InvalidThreadUseError,
+    LoopExit,
+)
+from .timeout import Timeout
+
+GreenletExit = CoroutineExit
+
+__all__ = [
+    "BlockingSwitchOutError",
+    "ConcurrentObjectUseError",
+    "GreenletExit",
+    "InvalidThreadUseError",
+    "LoopExit",
+    "Timeout",
+]
