@@ -128,7 +128,7 @@ int pc_greenlet_set_parent(PyObject *self, PyObject *parent)
     for (PyObject *each = parent; each; each = pc_greenlet_own(each)->parent) {
         if (each == self)
             return fail(PyExc_ValueError, "cyclic parent chain");
-        root = pc_greenlet_main_of(each);
+        root = is_main(each) ? each : pc_greenlet_own(each)->main;
     }
     if (!root)
         return fail(PyExc_ValueError, "parent must not be garbage collected");

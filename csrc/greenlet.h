@@ -147,6 +147,9 @@ int pc_greenlet_linger(struct pc_thread *thread);
 struct pc_thread *pc_greenlet_reopen(void);
 void pc_greenlet_close(struct pc_thread *thread);
 
+/* Ends those that lingered in threads which have gone. */
+void pc_greenlet_end_gone(void);
+
 /* The calling thread begins anew: ends its former record, if that lingers. */
 void pc_greenlet_end_lingering(struct pc_thread *thread);
 

@@ -47,14 +47,6 @@ static void complain(PyObject *self)
     PyErr_Restore(type, value, traceback);
 }
 
-/* The interpreter ends, and no code runs any more. */
-static void murder(struct pc_coro *coro)
-{
-    pc_object_unbind_all(coro);
-    if (coro->state == PC_CORO_SUSPENDED)
-        pc_coro_abandon(coro);
-}
-
 /* Unwinds it, or sees to it that its own thread does. */
 static void finalize_in(PyObject *self, struct pc_coro *coro, struct pc_thread *here)
 {
@@ -77,11 +69,14 @@ void pc_greenlet_finalize(PyObject *self)
     struct pc_coro *coro = own && own->kind == PC_GREENLET ? own->coro : NULL;
     if (!coro)
         return;
-    if (pc_py_is_finalizing()) {
-        murder(coro);
+    if (pc_py_is_finalizing() && coro->state == PC_CORO_SUSPENDED) {
+        pc_object_unbind_all(coro); /* no code runs any more */
+        pc_coro_abandon(coro);
         return;
     }
-    if (Py_REFCNT(self) == 1 && pc_greenlet_is_carried(self))
+    if (coro->thread->gone)
+        pc_greenlet_end_gone();
+    if (!own->coro || (Py_REFCNT(self) == 1 && pc_greenlet_is_carried(self)))
         return;
     struct pc_thread *here = pc_api_here(), *lingering = here ? NULL : pc_greenlet_reopen();
     finalize_in(self, coro, here ? here : lingering);

@@ -45,15 +45,20 @@ void pc_greenlet_erase(struct pc_coro *lost)
 
 /* ---- lingering ---- */
 
-static int end_gone(void *unused)
+void pc_greenlet_end_gone(void)
 {
-    (void)unused;
     struct pc_thread *thread = atomic_exchange(&gone, NULL);
     while (thread) {
         struct pc_thread *next = thread->next_gone;
         pc_api_end_thread(thread);
         thread = next;
     }
+}
+
+static int end_gone(void *unused)
+{
+    (void)unused;
+    pc_greenlet_end_gone();
     return 0;
 }
 
@@ -69,7 +74,7 @@ static void on_farewell(void *record)
     while (!atomic_compare_exchange_weak(&gone, &next, thread));
     thread->gone = 1;
     if (!pc_py_is_finalizing())
-        Py_AddPendingCall(end_gone, NULL); /* if that is full, there are others to come */
+        Py_AddPendingCall(end_gone, NULL); /* if there are too many, one of those does it all */
 }
 
 int pc_greenlet_thread_init(PyObject *measure)
