@@ -65,6 +65,10 @@ class ThreadResult(AsyncResult):
         finally:
             del self, context, args, kwargs  # an error's frames lead back to this one
 
+    def fail(self, error: BaseException) -> None:
+        """The worker's: the call could not be made."""
+        self._call = (None, error)
+
     def deliver(self) -> None:
         """The worker's: tells of it. The state first, then those who wait; as the last thing, home,
         which wakes the loop there, and takes the GIL away from here."""

@@ -137,12 +137,15 @@ class _Job:
             self.future.set_result(self._value)
 
     def fail(self, error: BaseException) -> None:
-        """It will not be called."""
-        if self.future.set_running_or_notify_cancel():
-            self.future.set_exception(error)
+        """It could not be called."""
+        if self._call is not None:
+            self._call = None
+            self._is_cancelled = not self.future.set_running_or_notify_cancel()
+        if not self._is_cancelled:
+            self._error = error
 
     def cancel(self) -> None:
-        """The same, and nobody minds."""
+        """It is not going to be called."""
         self.future.cancel()
         self.future.set_running_or_notify_cancel()  # tells wait() and as_completed()
 
@@ -172,6 +175,7 @@ class _Beginning:
         if self.error:
             for job in self.crew.withdraw_all():
                 job.fail(BrokenThreadPool(self.error))
+                job.deliver()
         return not self.error
 
 

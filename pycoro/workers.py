@@ -38,6 +38,9 @@ _crews: WeakSet[Crew] = WeakSet()
 
 class Job(Protocol):
     def call(self) -> None: ...
+    def fail(self, error: BaseException) -> None:
+        """It could not be called."""
+
     def deliver(self) -> None: ...
 
 
@@ -62,9 +65,12 @@ class Worker:
         while (job := crew.take(self)) is not None:
             try:
                 _call_observed(job)
-                crew.demand -= 1  # before anybody knows of the result, and has the next job done
+            except BaseException as error:  # of a tracer
+                job.fail(error)
+            crew.demand -= 1  # before anybody knows of the result, and has the next job done
+            try:
                 job.deliver()
-            except BaseException as error:  # of a tracer, say
+            except BaseException as error:  # of a subclass's, say
                 report_unraisable(error)
             del job
 
@@ -208,8 +214,8 @@ class Crew:
         """Starts workers until there are `size`. Errors: RuntimeError where no thread can be
         started."""
         while True:
-            self._size += (is_one_less := self._size < size)
-            if not is_one_less:
+            self._size += (is_missing := self._size < size)
+            if not is_missing:
                 return
             if self._size == 1:
                 self._surplus = 0

@@ -325,6 +325,29 @@ def test_threadings_tracer_and_profiler_see_the_calls(api: Api, make: Any) -> No
     assert len(seen) == count
 
 
+def test_a_tracer_that_fails_fails_the_call(
+    api: Api, make: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Mine(Exception):
+        pass
+
+    def tracer(frame: Any, event: str, argument: Any) -> None:
+        raise Mine
+
+    pool = make(1)
+    former = threading.gettrace()
+    threading.settrace(tracer)
+    try:
+        with pytest.raises(Mine):
+            pool.apply(lambda: "never")
+    finally:
+        threading.settrace(former)  # type: ignore[arg-type]
+    assert pool.apply(abs, (-1,)) == 1
+    pool.join()
+    assert len(pool) == 0
+    capsys.readouterr()
+
+
 # ---- pycoro's own: what is refused, and told ----
 
 
