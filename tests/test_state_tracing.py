@@ -200,6 +200,7 @@ def test_a_tracer_that_switches(install: Any) -> None:
             log.append(coroutine.switch(" b "))
         finally:
             install(None)
+        helping.throw()  # its frame holds the tracer, which holds it
 
     assert same(scenario) == ["helped", "middle", "helped", "a leaf b leaf"]
 

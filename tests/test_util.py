@@ -243,18 +243,20 @@ def test_a_tree_for_each_thread() -> None:
 
     thread = threading.Thread(target=other)
     thread.start()
-    while not seen:
-        time.sleep(0.001)
-    mine, *others = GreenletTree.forest()
-    assert shape(mine) == ("main", "loop")
-    (theirs,) = [one for one in others if one.greenlet._thread.ident == seen[0]]
-    assert shape(theirs) == ("main", "loop", "busy")
-    assert [one.is_current_tree for one in (mine, theirs)] == [True, False]
-    text = theirs.format()
-    assert "in look" in text and "go_on.wait()" in text
-    assert 'spawn("busy", look).join()' in text
-    go_on.set()
-    thread.join()
+    try:
+        while not seen:
+            time.sleep(0.001)
+        mine, *others = GreenletTree.forest()
+        assert shape(mine) == ("main", "loop")
+        (theirs,) = [one for one in others if one.greenlet._thread.ident == seen[0]]
+        assert shape(theirs) == ("main", "loop", "busy")
+        assert [one.is_current_tree for one in (mine, theirs)] == [True, False]
+        text = theirs.format()
+        assert "in look" in text and "go_on.wait()" in text
+        assert 'spawn("busy", look).join()' in text
+    finally:
+        go_on.set()
+        thread.join()
     assert len(GreenletTree.forest()) == len(others)
 
 
