@@ -304,7 +304,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         self._forget()
         fd = super().detach()
         if fd >= 0 and self._timeout is None:  # as whoever takes it over expects
-            os.set_blocking(fd, True)
+            try:
+                os.set_blocking(fd, True)
+            except OSError:  # it was closed behind our back
+                pass
         return fd
 
     def _forget(self) -> None:
