@@ -51,11 +51,11 @@ class Result(unittest.TextTestResult):
         self.log.write(json.dumps(line) + "\n")
         self.log.flush()
 
-    def startTest(self, test: Any) -> None:  # noqa: N802 - unittest's names
+    def startTest(self, test: Any) -> None:
         self.tell(begin=short(test))
         super().startTest(test)
 
-    def stopTest(self, test: Any) -> None:  # noqa: N802
+    def stopTest(self, test: Any) -> None:
         super().stopTest(test)
         self.tell(end=short(test), failed=self._texts.pop(short(test), None))
 
@@ -65,20 +65,20 @@ class Result(unittest.TextTestResult):
         else:
             self.tell(end=short(test), failed=text)
 
-    def addError(self, test: Any, err: Any) -> None:  # noqa: N802
+    def addError(self, test: Any, err: Any) -> None:
         super().addError(test, err)
         self.note(test, self.errors[-1][1])
 
-    def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
+    def addFailure(self, test: Any, err: Any) -> None:
         super().addFailure(test, err)
         self.note(test, self.failures[-1][1])
 
-    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
+    def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:
         super().addSubTest(test, subtest, err)
         if err is not None:
             self.note(test, f"{subtest}\n{self._exc_info_to_string(err, test)}")  # type: ignore[attr-defined]
 
-    def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
+    def addUnexpectedSuccess(self, test: Any) -> None:
         super().addUnexpectedSuccess(test)
         self.note(test, "succeeded unexpectedly")
 
