@@ -15,7 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .borrow import Borrower
-from .fileobject import open_descriptor
+from .fileobject import lend, open_descriptor
 from .loop import get_loop
 from .os import wait_for_exit
 from .select import poll
@@ -31,6 +31,11 @@ class _Selector(_PollSelector):
 
 class Popen(_Base):  # type: ignore[type-arg]
     """As the stdlib's Popen."""
+
+    def _get_handles(self, *files: Any) -> Any:
+        for file in files:  # a pipe of another child's, say
+            lend(file)
+        return super()._get_handles(*files)  # type: ignore[misc]
 
     def _wait(self, timeout: float | None) -> int:
         clock = get_loop().clock
