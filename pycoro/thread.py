@@ -48,12 +48,16 @@ def _limit(blocking: bool, timeout: float) -> float | None:
 
 
 class LockType(Semaphore):
-    """As the stdlib's lock: whoever holds it, anybody may release it."""
+    """As the stdlib's lock: whoever holds it, anybody may release it. Nor can it be derived from:
+    TypeError."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__(1)
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("a lock is not an acceptable base type: derive from Semaphore")
 
     @defer_interrupt
     def acquire(  # type: ignore[override]  # timeouts are threading's, -1 for none
@@ -104,9 +108,13 @@ allocate_lock = LockType  # a class, as C's functions do not become methods eith
 
 
 class RLock(lock.RLock):
-    """As the stdlib's: only its owner may release it, and acquire it again."""
+    """As the stdlib's: only its owner may release it, and acquire it again. Arguments are ignored,
+    as there; threading.RLock() refuses or warns of them."""
 
     __slots__ = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
         """True where it has been got, within `timeout` seconds."""

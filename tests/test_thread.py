@@ -20,7 +20,7 @@ def test_threads_take_turns_where_they_wait() -> None:
     assert patched("""
 log = []
 def run(number):
-    time.sleep(0.01 * number)
+    time.sleep(0.1 * number)
     log.append((number, threading.current_thread().name))
 threads = [threading.Thread(target=run, args=(n,), name=f"t{n}") for n in (3, 1, 2)]
 for thread in threads: thread.start()
@@ -187,6 +187,20 @@ def test_locks_refuse_what_the_stdlibs_refuse() -> None:
     with pytest.raises(OverflowError):
         lock.acquire(timeout=1e20)
     assert (lock.locked(), lock.acquire(), lock.locked()) == (False, True, True)
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Own", (type(lock),), {})
+
+
+def test_rlock_is_the_stdlibs_function_that_makes_ours() -> None:
+    assert patched("""
+import warnings
+print(type(threading.RLock()) is pycoro.thread.RLock)
+warnings.simplefilter("ignore")
+try:
+    print(type(threading.RLock(1)).__module__)
+except TypeError:
+    print("pycoro.thread")  # from 3.14 on it takes no arguments
+""") == ["True", "pycoro.thread"]
 
 
 # ---- what was imported before the patch ----

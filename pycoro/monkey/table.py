@@ -71,7 +71,6 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("threading", "Lock", thread.LockType),
         ("threading", "_LockType", thread.LockType),
         ("threading", "_CRLock", thread.RLock),
-        ("threading", "RLock", thread.RLock),
         ("threading", "get_ident", thread.get_ident),
         ("threading", "local", _local.local),
         ("threading", "_start_new_thread", thread.start_new_thread),

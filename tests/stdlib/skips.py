@@ -16,10 +16,15 @@ MODULES = [
 ]
 
 _PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
+_SPINS = "has a thread spin until another has run: coroutines take turns where they wait"
 _FLAG = "looks at O_NONBLOCK of the descriptor, which is always set here"
 
 # module -> {pattern of Class.test_name: reason}
 SKIPS: dict[str, dict[str, str]] = {
+    "test_queue": {
+        "*Test.test_shutdown_all_methods_in_many_threads": _SPINS,
+        "*Test.test_shutdown_immediate_all_methods_in_many_threads": _SPINS,
+    },
     "test_select": {
         "SelectTestCase.test_disallow_instantiation": "a polling object here is a class in Python",
     },
@@ -36,8 +41,7 @@ SKIPS: dict[str, dict[str, str]] = {
         "Loop.handle_error()",
     },
     "test_threading": {
-        "InterruptMainTests.test_can_interrupt_tight_loops": "has a thread spin until another has "
-        "run: coroutines take turns where they wait",
+        "InterruptMainTests.test_can_interrupt_tight_loops": _SPINS,
         "MiscTestCase.test__all__": "wants all names to come from threading",
         "ThreadTests.test_PyThreadState_SetAsyncExc": "raises in a thread of the system's",
         "ThreadTests.test_disallow_instantiation": "a lock here is a class in Python",
@@ -51,6 +55,8 @@ SKIPS: dict[str, dict[str, str]] = {
         "unused, while the server's thread opens some of its own",
     },
     "test_socket": {
+        "GeneralModuleTests.testRefCountGetNameInfo": "counts references while a traceback's frame, "
+        "here a function in Python, has one",
         "NonBlockingTCPTests.testSetBlocking*": _FLAG,
         "NonblockConstantTest.test_SOCK_NONBLOCK": _FLAG,
         "ThreadedVSOCKSocketStreamTest.testStream": "may hang where a hypervisor's vsock answers "
