@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import late
+from .blocked import Audit
 from .late import MonkeyPatchWarning
 from .table import TABLE
 
 __all__ = [
+    "Audit",
     "MonkeyPatchWarning",
+    "audit",
     "get_original",
     "is_anything_patched",
     "is_module_patched",
@@ -41,6 +44,7 @@ __all__ = [
     "unpatch_all",
 ]
 
+_audits: list[Audit] = []  # of patch_all()
 _originals: dict[tuple[str, str], Any] = {}  # (where, name) -> what was there before
 
 
@@ -157,11 +161,13 @@ def patch_all(
     signal: bool = True,
     queue: bool = True,
     contextvars: bool = True,
+    audit: float | bool = False,
     **others: Any,
 ) -> bool:
     """All of them, or those that are not excluded by False. What was imported before and holds an
     original by name is given the replacement where that can be done; a MonkeyPatchWarning tells of
-    what cannot be. `others` are for gevent's callers. True, as gevent's."""
+    what cannot be. `audit`: audit(), of so many seconds, or by default where that is True; until
+    unpatch_all(). `others` are for gevent's callers. True, as gevent's."""
     chosen = {"os": os, "time": time, "thread": thread, "socket": socket, "dns": dns, "ssl": ssl}
     chosen |= {"select": select, "subprocess": subprocess, "queue": queue}
     for name, wanted in chosen.items():
@@ -174,7 +180,17 @@ def patch_all(
         found += late.renew_locks(_originals)
     for sentence in found:
         warnings.warn(sentence, MonkeyPatchWarning, stacklevel=2)
+    if audit:
+        _audits.append(Audit() if audit is True else Audit(audit))
     return True
+
+
+def audit(seconds: float = 0.1, write: Callable[[str], object] | None = None) -> Audit:
+    """Tells, on stderr or by write(text), of whatever blocks the calling thread's loop for more
+    than `seconds` in spite of the patches: with its stack as it happens, the first time for each
+    place, and summed up at the end of the process or at the Audit's stop(). What is over within
+    half as much again may go unnoticed. Errors: TypeError, ValueError for what is no time."""
+    return Audit(seconds, write)
 
 
 def _replacements() -> dict[int, tuple[Any, Any]]:
@@ -205,6 +221,8 @@ def unpatch_all() -> None:
         setattr(_find(where), attribute, original)
         del _originals[where, attribute]
     late.undo()
+    while _audits:
+        _audits.pop().stop()
 
 
 def get_original(module: str, name: str | Iterable[str]) -> Any:

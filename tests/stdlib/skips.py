@@ -54,9 +54,20 @@ SKIPS: dict[str, dict[str, str]] = {
         "SimpleBackgroundTests.test_makefile_close": "expects a descriptor's number to stay "
         "unused, while the server's thread opens some of its own",
     },
+    "test_signal": {
+        "StressTest.test_stress_modifying_handlers": _SPINS,
+    },
+    "test_fork1": {
+        "ForkTest.test_threaded_import_lock_fork": "the interpreter's lock of imports belongs to a "
+        "thread of the system's",
+    },
+    "test_asyncio.test_selector_events": {
+        "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": "asyncio's "
+        "loop never waits there, with a mock for a selector: no other thread runs",
+    },
     "test_socket": {
-        "GeneralModuleTests.testRefCountGetNameInfo": "counts references while a traceback's frame, "
-        "here a function in Python, has one",
+        "GeneralModuleTests.testRefCountGetNameInfo": "counts references while a traceback's "
+        "frame, here of a function in Python, has one",
         "NonBlockingTCPTests.testSetBlocking*": _FLAG,
         "NonblockConstantTest.test_SOCK_NONBLOCK": _FLAG,
         "ThreadedVSOCKSocketStreamTest.testStream": "may hang where a hypervisor's vsock answers "
