@@ -23,8 +23,8 @@ PARTS = [
     "queue",
 ]
 
-USAGE = f"""usage: python -m pycoro.monkey [--module] [--audit[=MS]] [--WHAT | --no-WHAT ...] program
-       [args ...]
+USAGE = f"""usage: python -m pycoro.monkey [--module] [--audit[=MS]] [--WHAT | --no-WHAT ...]
+                               program [args ...]
 
 Runs a program unchanged, after monkey.patch_all(): its sockets, threads, locks, queues, child
 processes and sleeps let other tasks run while they wait. With --module, `program` is the name of a
