@@ -31,7 +31,7 @@ from .dns import (
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .task import sleep
-from .waiting import wait_on, wait_read, wait_to_read, wait_write
+from .waiting import cancel_wait, wait_on, wait_read, wait_readwrite, wait_to_read, wait_write
 from .watches import Watch
 
 _Base = _stdlib.socket
@@ -376,13 +376,20 @@ def socketpair(
     return one, other
 
 
+__implements__ = [
+    *("socket", "SocketType", "create_connection", "create_server", "fromfd", "socketpair"),
+    *("getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getfqdn"),
+    "getnameinfo",
+]
 __all__ = [
     *_stdlib.__all__,
     "gethostbyaddr",
     "gethostbyname",
     "gethostbyname_ex",
     "getnameinfo",
+    "cancel_wait",
     "wait_read",
+    "wait_readwrite",
     "wait_write",
 ]
 

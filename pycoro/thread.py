@@ -22,6 +22,7 @@ from .wakeup import defer_interrupt, is_own_handler
 
 RealLock = _stdlib.LockType
 RealRLock = _stdlib.RLock
+RealLocal = _stdlib._local
 _get_ident = _stdlib.get_ident
 _interrupt_main = _stdlib.interrupt_main
 _excepthook = threading.excepthook
@@ -160,6 +161,8 @@ class ThreadHandle:
         return self._done or (self._task is not None and self._task.ready())
 
     def _set_done(self) -> None:
+        if self._task is None and not self.ident:
+            raise RuntimeError("thread not started")
         self._done = True
 
     def join(self, timeout: float | None = None) -> None:
@@ -303,6 +306,16 @@ def dummy_class(base: type[Any]) -> type[Any]:
 
 
 _local = local.local
+
+
+__implements__ = [
+    name
+    for name in (
+        *("LockType", "RLock", "_count", "_local", "_make_thread_handle", "allocate_lock"),
+        *("get_ident", "interrupt_main", "start_joinable_thread", "start_new_thread"),
+    )
+    if hasattr(_stdlib, name)
+]
 
 
 def __getattr__(name: str) -> Any:

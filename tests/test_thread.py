@@ -226,10 +226,31 @@ def test_names_and_free_locks_of_before_are_put_right() -> None:
     """) == ["True pycoro.thread pycoro.thread", "item", "True"]
 
 
+def test_what_was_put_right_is_told_to_who_asks() -> None:
+    assert output_of("""
+        import threading
+        from time import sleep
+        lock, values = threading.Lock(), threading.local()
+        values.name = "main"
+        from pycoro import monkey, spawn
+        monkey.patch_all()
+        print(values.name, type(values).__module__, spawn(lambda: hasattr(values, "name")).get())
+        report = monkey.report()
+        print([line for line in report if "time.sleep" in line and "__main__" in line] != [])
+        print([line for line in report if line.endswith("_local object(s) were made before the "
+               "patch: replaced where they lay")] != [])
+        print([line for line in report if " lock object(s) were made before" in line] != [])
+        monkey.unpatch_all()
+        print(monkey.report(), values.name, type(values).__module__)
+    """) == ["main pycoro.local False", "True", "True", "True", "[] main _thread"]
+
+
 def test_what_cannot_be_put_right_is_told() -> None:
     done = run_python("""
         import socket, threading
         class Own(socket.socket): pass
+        class Values(threading.local): pass
+        early = Own(), socket.socket()
         lock, begun, over = threading.Lock(), threading.Event(), threading.Event()
         lock.acquire()
         thread = threading.Thread(target=lambda: (begun.set(), over.wait()), name="early")
@@ -242,6 +263,8 @@ def test_what_cannot_be_put_right_is_told() -> None:
     """)
     assert done.returncode == 0, done.stderr
     assert "__main__.Own was derived from socket" in done.stderr
+    assert "__main__.Values was derived from _local before the patch: it is shared" in done.stderr
+    assert "2 socket object(s) were made before the patch" in done.stderr
     assert "1 lock(s) were held" in done.stderr
     assert "threads run already: early" in done.stderr
     assert "MonkeyPatchWarning" in done.stderr

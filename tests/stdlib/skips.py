@@ -33,6 +33,7 @@ SKIPS: dict[str, dict[str, str]] = {
         "QueueListenerTest.test_no_messages_in_queue_after_stop": _PROCESSES,
         "QueueListenerTest.test_queue_full": _PROCESSES,
         "ConfigDictTest.test_multiprocessing_queues": _PROCESSES,
+        "ConfigDictTest.test_config_queue_handler": _SPINS,
     },
     "test_thread": {
         "TestForkInThread.test_forkinthread": "the main program blocks in os.read(), which no "
