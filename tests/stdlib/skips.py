@@ -62,6 +62,14 @@ SKIPS: dict[str, dict[str, str]] = {
         "ForkTest.test_threaded_import_lock_fork": "the interpreter's lock of imports belongs to a "
         "thread of the system's",
     },
+    "test_asyncio.test_subprocess": {
+        "GenericWatcherTests.test_create_subprocess_with_pidfd": "asyncio allows one running loop "
+        "to a thread of the system's, and there are two here, each in a task",
+    },
+    "test_concurrent_futures.test_thread_pool": {
+        "ThreadPoolExecutorTest.test_hang_global_shutdown_lock": "has a thread that is always "
+        "given a next job: it never waits, so that no other runs",
+    },
     "test_asyncio.test_selector_events": {
         "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": "asyncio's "
         "loop never waits there, with a mock for a selector: no other thread runs",
