@@ -22,6 +22,7 @@ import gevent.monkey
 import pytest
 
 import pycoro
+import pycoro.threading
 from pycoro import joinall, monkey, spawn
 from pycoro.waiting import WaitQueue
 
@@ -314,7 +315,7 @@ def test_every_patch_of_gevents_is_here_and_can_be_called_twice() -> None:
 
 def test_modules_of_ours_under_the_stdlibs_names() -> None:
     ours = [pycoro.os, pycoro.queue, pycoro.select, pycoro.selectors, pycoro.socket, pycoro.ssl]
-    ours += [pycoro.subprocess, pycoro.thread, pycoro.time]
+    ours += [pycoro.subprocess, pycoro.thread, pycoro.threading, pycoro.time]
     for module in ours:
         for name in [*getattr(module, "__all__", []), *getattr(module, "__implements__", [])]:
             getattr(module, name)

@@ -203,6 +203,45 @@ except TypeError:
 """) == ["True", "pycoro.thread"]
 
 
+def test_the_threading_module_of_ours_needs_no_patch() -> None:
+    done = run_python("""
+        import threading as real
+        import pycoro
+        from pycoro import threading
+        log, gate, begun = [], threading.Event(), threading.Barrier(3)
+        def work():
+            begun.wait()
+            log.append(threading.current_thread().name)
+            gate.wait()
+        threads = [threading.Thread(target=work, name=name) for name in "ab"]
+        for thread in threads: thread.start()
+        begun.wait()
+        print(threading.active_count(), real.active_count(), threading.current_thread().name)
+        threading.Timer(0, gate.set).start()
+        for thread in threads: thread.join()
+        print(log, [thread.is_alive() for thread in threads], threading.active_count())
+        print(pycoro.spawn(lambda: threading.current_thread().daemon).get())
+        print(type(threading.Lock()) is pycoro.thread.LockType, real.Thread is threading.Thread)
+        end = threading.Event()
+        def late():
+            end.wait()
+            print("waited for", flush=True)
+        threading.Thread(target=late).start()
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        threading.Thread(target=lambda: 1 / 0, name="fails").start()
+        pycoro.spawn_later(0.01, end.set)
+    """)
+    assert done.stdout.splitlines() == [
+        "3 1 MainThread",
+        "['a', 'b'] [False, False] 1",
+        "True",
+        "True False",
+        "waited for",
+    ], done.stderr
+    assert "Exception in thread fails" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
+
+
 # ---- what was imported before the patch ----
 
 

@@ -2,9 +2,10 @@
 
 Each module runs in a process of its own, first patched. Where a test does not end, or the process
 crashes, that one has failed, and another process goes on with those after it. Tests that fail are
-run once more without any patch; those that fail so as well are the machine's affair: they are
-named, and do not count. With no module named, all of skips.MODULES. Ends with 1 where a test failed
-for us. `--peer gevent` patches by gevent instead.
+run once more, as regrtest does, for many go by the clock; and those that fail again without any
+patch, too: what fails so as well is the machine's affair. Both are named, and do not count. With no
+module named, all of skips.MODULES. Ends with 1 where a test failed for us. `--peer gevent` patches
+by gevent instead.
 """
 
 from __future__ import annotations
@@ -126,10 +127,12 @@ def report(module: str, options: argparse.Namespace) -> tuple[int, int, int]:
     start = time.monotonic()
     limits = (options.seconds, options.patience)
     outcome = run(module, options.peer, options.only, *limits)
-    plain: set[str] = set()
-    if outcome.failed:
-        plain = set(run(module, None, list(outcome.failed), *limits).failed)
-    ours = {name: text for name, text in outcome.failed.items() if name not in plain}
+    failed, plain = outcome.failed, dict[str, str]()
+    if failed:
+        failed = run(module, options.peer, list(failed), *limits).failed
+    if failed:
+        plain = run(module, None, list(failed), *limits).failed
+    ours = {name: text for name, text in failed.items() if name not in plain}
     print(
         f"{module}: {len(outcome.passed)} passed, {len(ours)} failed, {len(outcome.left_out)} left "
         f"out, {time.monotonic() - start:.0f} s",
@@ -137,6 +140,8 @@ def report(module: str, options: argparse.Namespace) -> tuple[int, int, int]:
     )
     for name, reason in outcome.left_out.items():
         print(f"    left out: {name}: {reason}")
+    for name in outcome.failed.keys() - failed.keys():
+        print(f"    passed at the second try: {name}")
     for name in plain:
         print(f"    fails without a patch as well: {name}")
     for name, text in ours.items():
