@@ -133,6 +133,8 @@ def report(module: str, options: argparse.Namespace) -> tuple[int, int, int]:
     if failed:
         plain = run(module, None, list(failed), *limits).failed
     ours = {name: text for name, text in failed.items() if name not in plain}
+    if not outcome.passed and not ours:  # it cannot be imported, or is not there
+        ours["no test could be run"] = "\n".join(failed.values())
     print(
         f"{module}: {len(outcome.passed)} passed, {len(ours)} failed, {len(outcome.left_out)} left "
         f"out, {time.monotonic() - start:.0f} s",
