@@ -191,6 +191,7 @@ class Monitor:
                     _monitors.discard(self)
                     break
                 self._work(perf_counter())
+            self._tell_last()
         except BaseException as error:
             report_unraisable(error)
         self._suspect = None
@@ -234,6 +235,7 @@ class Monitor:
         running, turn = _native.thread_running(self._thread.main), clock.count
         suspect = self._suspect
         if suspect is not None and not suspect.is_still(running, turn):
+            self._suspect = None
             if suspect.told:
                 self._tell_end(suspect, now)
             suspect = None
@@ -293,6 +295,14 @@ class Monitor:
         one = suspect.coroutine()  # None where it has gone
         lines = describe_end(suspect, now)
         self._tell(EventLoopBlocked(one, now - suspect.begun, lines, hub=self._loop, over=True))
+
+    def _tell_last(self) -> None:
+        """It looks no more: who has been told of and has let go since?"""
+        suspect, clock = self._suspect, self._clock
+        if suspect is not None and suspect.told and clock is not None:
+            running = _native.thread_running(self._thread.main)
+            if not suspect.is_still(running, clock.count):
+                self._tell_end(suspect, perf_counter())
 
     def _tell(self, event: EventLoopBlocked) -> None:
         notify(event)

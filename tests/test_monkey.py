@@ -20,6 +20,7 @@ from typing import Any
 
 import gevent.monkey
 import pytest
+from helpers import run_python
 
 import pycoro
 import pycoro.threading
@@ -311,6 +312,20 @@ def test_every_patch_of_gevents_is_here_and_can_be_called_twice() -> None:
     assert (sys.stdin, sys.stdout, sys.stderr) == streams
     missing = [name for name in gevent.monkey.__all__ if not hasattr(monkey, name)]
     assert missing == ["main"]  # python -m pycoro.monkey
+
+
+def test_patched_streams_serve_until_the_end() -> None:
+    done = run_python("""
+        import atexit, sys
+        from pycoro import monkey
+        monkey.patch_all(sys=True)
+        atexit.register(print, "at the end")
+        print(sys.stdin.readline().strip(), type(sys.stdout).__name__)
+        print("to stderr", file=sys.stderr)
+        sys.stdout.write("no newline")
+    """)
+    assert (done.returncode, done.stderr) == (0, "to stderr\n")
+    assert done.stdout == " FileObjectThread\nno newlineat the end\n"
 
 
 def test_modules_of_ours_under_the_stdlibs_names() -> None:

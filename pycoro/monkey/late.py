@@ -7,6 +7,7 @@ an original, objects of one, threads that run, locks that are held, and what is 
 
 from __future__ import annotations
 
+import atexit
 import gc
 import sys
 import threading
@@ -200,6 +201,16 @@ def patch_sys(names: list[str], replace: Callable[[str, str, Any], None]) -> Non
         stream = getattr(sys, name)
         if stream is not None and not isinstance(stream, FileObjectThread):
             replace("sys", name, FileObjectThread(stream))
+    atexit.unregister(give_back_streams)
+    atexit.register(give_back_streams)
+
+
+def give_back_streams() -> None:
+    """At the end of the process: it flushes them when no thread can be asked any more."""
+    for name in ("stdin", "stdout", "stderr"):
+        stream = getattr(sys, name)
+        if isinstance(stream, FileObjectThread):
+            setattr(sys, name, stream.io)
 
 
 def undo() -> None:
