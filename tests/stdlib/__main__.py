@@ -36,6 +36,7 @@ class Outcome:
     passed: list[str] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # test -> what it said
     left_out: dict[str, str] = field(default_factory=dict)  # test -> our reason
+    cut_short: str = ""  # why not all were run
 
 
 def run(
@@ -63,7 +64,10 @@ def run(
             with log.open("a") as file:
                 file.write(json.dumps(over) + "\n")
             if not running or time.monotonic() > until:
+                outcome.cut_short = how
                 break
+        else:
+            outcome.cut_short = f"too many did not end: {_MOST_PROCESSES}"
         for line in map(json.loads, log.read_text().splitlines()):
             if line.get("failed"):
                 outcome.failed[line["end"]] = line["failed"]
@@ -133,8 +137,8 @@ def report(module: str, options: argparse.Namespace) -> tuple[int, int, int]:
     if failed:
         plain = run(module, None, list(failed), *limits).failed
     ours = {name: text for name, text in failed.items() if name not in plain}
-    if not outcome.passed and not ours:  # it cannot be imported, or is not there
-        ours["no test could be run"] = "\n".join(failed.values())
+    if outcome.cut_short or not outcome.passed:
+        ours["the rest, which was not run"] = outcome.cut_short
     print(
         f"{module}: {len(outcome.passed)} passed, {len(ours)} failed, {len(outcome.left_out)} left "
         f"out, {time.monotonic() - start:.0f} s",
