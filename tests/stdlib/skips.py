@@ -17,6 +17,7 @@ MODULES = [
 
 _PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
 _SPINS = "has a thread spin until another has run: coroutines take turns where they wait"
+_READ = "has a thread wait for a pipe in os.read(), which no patch replaces"
 _FLAG = "looks at O_NONBLOCK of the descriptor, which is always set here"
 
 # module -> {pattern of Class.test_name: reason}
@@ -36,8 +37,7 @@ SKIPS: dict[str, dict[str, str]] = {
         "ConfigDictTest.test_config_queue_handler": _SPINS,
     },
     "test_thread": {
-        "TestForkInThread.test_forkinthread": "the main program blocks in os.read(), which no "
-        "patch replaces, before the thread has begun",
+        "TestForkInThread.test_forkinthread": _READ + ", before another has begun",
         "ThreadRunningTests.test_unraisable_exception": "an error that ends a task is told by "
         "Loop.handle_error()",
     },
@@ -54,6 +54,12 @@ SKIPS: dict[str, dict[str, str]] = {
     "test_ssl": {
         "SimpleBackgroundTests.test_makefile_close": "expects a descriptor's number to stay "
         "unused, while the server's thread opens some of its own",
+    },
+    "test_io": {
+        "*IOTest.test_optional_abilities": _READ,
+        "*SignalsTest.test_interrupted_write_*": _READ,
+        "CBuffered*Test.test_slow_close_from_thread": "a buffered file is locked by a thread of "
+        "the system's: another task gets a RuntimeError, where another thread would wait",
     },
     "test_signal": {
         "StressTest.test_stress_modifying_handlers": _SPINS,
