@@ -18,6 +18,7 @@ MODULES = [
 _PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
 _SPINS = "has a thread spin until another has run: coroutines take turns where they wait"
 _READ = "has a thread wait for a pipe in os.read(), which no patch replaces"
+_MOCK = "asyncio's loop never waits there, with a mock for a selector: no other thread runs"
 _FLAG = "looks at O_NONBLOCK of the descriptor, which is always set here"
 
 # module -> {pattern of Class.test_name: reason}
@@ -77,8 +78,15 @@ SKIPS: dict[str, dict[str, str]] = {
         "given a next job: it never waits, so that no other runs",
     },
     "test_asyncio.test_selector_events": {
-        "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": "asyncio's "
-        "loop never waits there, with a mock for a selector: no other thread runs",
+        "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": _MOCK,
+    },
+    "test_asyncio.test_base_events": {
+        "BaseEventLoopTests.test_asyncgen_finalization_by_gc_in_other_thread": _MOCK,
+        "BaseEventLoopTests.test_check_thread": _MOCK,
+    },
+    "test_sys": {
+        "SysModuleTest.test_current_*": "asks the interpreter what its threads run; those are of "
+        "the system's",
     },
     "test_socket": {
         "GeneralModuleTests.testRefCountGetNameInfo": "counts references while a traceback's "
