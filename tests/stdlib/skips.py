@@ -84,6 +84,9 @@ SKIPS: dict[str, dict[str, str]] = {
         "BaseEventLoopTests.test_asyncgen_finalization_by_gc_in_other_thread": _MOCK,
         "BaseEventLoopTests.test_check_thread": _MOCK,
     },
+    "test_syslog": {
+        "Test.test_syslog_threaded": _SPINS,
+    },
     "test_sys": {
         "SysModuleTest.test_current_*": "asks the interpreter what its threads run; those are of "
         "the system's",
