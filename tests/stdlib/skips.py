@@ -15,7 +15,9 @@ MODULES = [
     "test_urllib2_localnet",
 ]
 
-_PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
+_PROCESSES = (
+    "multiprocessing's queues and managers wait in C, for semaphores and pipes of their own"
+)
 _SPINS = "has a thread spin until another has run: coroutines take turns where they wait"
 _READ = "has a thread wait for a pipe in os.read(), which no patch replaces"
 _MOCK = "asyncio's loop never waits there, with a mock for a selector: no other thread runs"
@@ -76,6 +78,10 @@ SKIPS: dict[str, dict[str, str]] = {
     "test_concurrent_futures.test_thread_pool": {
         "ThreadPoolExecutorTest.test_hang_global_shutdown_lock": "has a thread that is always "
         "given a next job: it never waits, so that no other runs",
+    },
+    "test_asyncio.test_unix_events": {
+        "TestFork.test_fork_asyncio_*": _PROCESSES,
+        "TestFork.test_fork_signal_handling": _PROCESSES,
     },
     "test_asyncio.test_selector_events": {
         "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": _MOCK,
