@@ -89,6 +89,7 @@ SKIPS: dict[str, dict[str, str]] = {
     "test_asyncio.test_base_events": {
         "BaseEventLoopTests.test_asyncgen_finalization_by_gc_in_other_thread": _MOCK,
         "BaseEventLoopTests.test_check_thread": _MOCK,
+        "BaseEventLoopTests.test_shutdown_default_executor_timeout": _MOCK,
     },
     "test_syslog": {
         "Test.test_syslog_threaded": _SPINS,
