@@ -3,9 +3,8 @@ scenario with a client library, and prints as JSON what came of it.
 
 at_once: many operations, each in a task of its own; threads: the same in a pool of threads, as in a
 program that knows nothing of us; refused and lost: what is raised where nobody listens, and where
-the connection ends or is reset in the middle; broken_off: a task that waits for its answer is killed,
-or its time is over. The relay between client and server, by which connections are lost, is a
-program of the usual kind as well.
+the connection ends or is reset in the middle; broken_off: a task that waits for its answer is
+killed, or its time is over. Connections are lost by a relay between client and server.
 """
 
 from __future__ import annotations
@@ -13,13 +12,13 @@ from __future__ import annotations
 import gc
 import importlib
 import json
-import os
 import socket
 import struct
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pycoro
@@ -27,8 +26,9 @@ from clients.adapter import Adapter
 from pycoro import monkey
 
 COUNT = 200
-SECONDS = 0.5
-LONG = 5.0  # seconds of what is not going to be answered in time
+SECONDS = 1.0
+SOON = 0.2  # seconds until who waits for an answer is disturbed
+LONG = 5.0  # seconds of what is not going to be answered before that
 
 
 def at_once(client: Adapter) -> dict[str, Any]:
@@ -123,7 +123,7 @@ def lost(client: Adapter) -> dict[str, Any]:
         connection = client.open()
         assert client.ask(connection, 1, 0.01) == 1  # it works through the relay
         task = pycoro.spawn(error_of, client, client.ask, connection, 2, LONG)
-        pycoro.sleep(SECONDS)
+        pycoro.sleep(SOON)
         relay.end(reset=how == "reset")
         told[how] = task.get()
         try:
@@ -136,7 +136,7 @@ def lost(client: Adapter) -> dict[str, Any]:
 
 def descriptors() -> int:
     gc.collect()
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def broken_off(client: Adapter) -> dict[str, Any]:
@@ -149,14 +149,14 @@ def broken_off(client: Adapter) -> dict[str, Any]:
 
         def wait(connection: Any = connection, log: list[str] = log) -> None:
             try:
-                with pycoro.Timeout(SECONDS if how == "timeout" else None):  # noqa: B023
+                with pycoro.Timeout(SOON if how == "timeout" else None):  # noqa: B023
                     log.append(f"answered: {client.ask(connection, 3, LONG)}")
             except BaseException as error:
                 log.append(type(error).__name__)
 
         if how != "warm-up":
             task = pycoro.spawn(wait)
-            pycoro.sleep(SECONDS / 5)
+            pycoro.sleep(SOON / 2)
             if how == "killed":
                 task.kill()
             task.join()

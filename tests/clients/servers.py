@@ -175,7 +175,9 @@ UsePAM no
 PasswordAuthentication no
 MaxStartups 300
 MaxSessions 250
+SetEnv HOME={folder}
 """
+# HOME: the shell of a command would read what is in the real one.
 
 
 @contextmanager

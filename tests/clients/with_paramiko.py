@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import paramiko
 
 from clients.adapter import Adapter
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())  # it tells of lost connections
 
 
 class Client(Adapter):

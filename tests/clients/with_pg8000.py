@@ -10,7 +10,8 @@ from clients.adapter import Adapter
 
 
 class Client(Adapter):
-    errors = (pg8000.dbapi.Error,)
+    # A reset in the middle it leaves as it is.
+    errors = (pg8000.dbapi.Error, ConnectionError)
 
     def open(self) -> Any:
         # No TLS: it would read all certificates of the system for each connection.

@@ -8,13 +8,14 @@ from clients import with_redis
 
 
 class Client(with_redis.Client):
-    def __init__(self, port: int, folder: str) -> None:
-        super().__init__(port, folder)
-        self.pool = redis.BlockingConnectionPool(port=port, max_connections=250, retry=None)
+    pool: redis.BlockingConnectionPool | None = None
 
     def open(self) -> redis.Redis:
+        if self.pool is None or self.pool.connection_kwargs["port"] != self.port:
+            self.pool = redis.BlockingConnectionPool(
+                port=self.port, max_connections=250, socket_timeout=60, retry=None
+            )
         return redis.Redis(connection_pool=self.pool)
 
     def close(self, connection: redis.Redis) -> None:
-        connection.close()
-        self.pool.disconnect()
+        connection.connection_pool.disconnect()
