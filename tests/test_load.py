@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import load
 import pytest
-from helpers import output_of
+from helpers import output_of, run_python
 
 pytestmark = pytest.mark.usefixtures("clean_loop")
 
@@ -134,4 +134,6 @@ print(clients.communicate()[0].decode().strip())
 server.stop()
 print(served)
 """
-    assert output_of(FEW_DESCRIPTORS + code) == ["True", "200"]
+    done = run_python(FEW_DESCRIPTORS + code)
+    assert (done.stdout.split(), done.returncode) == (["True", "200"], 0), done.stderr[-2000:]
+    assert "Too many open files" in done.stderr  # it tells, and tries again later
