@@ -46,7 +46,7 @@ _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
 _LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
-_DONTWAIT: int = getattr(_stdlib, "MSG_DONTWAIT", 0)
+_DONTWAIT = int(getattr(_stdlib, "MSG_DONTWAIT", 0))  # not the enum, whose & takes microseconds
 STREAK = 128  # calls that did not wait, before a task lets the others run
 _SENDFILE_MOST = 2**30  # bytes in one call
 _INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from errno import EBADF
 from select import POLLIN, POLLNVAL, POLLOUT
 from select import poll as _poll
+from time import monotonic
 from typing import Any
 from weakref import ref
 
@@ -336,15 +337,14 @@ def wait_write(fd: Any, timeout: float | None = None) -> None:
 
 def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
     number = fd if isinstance(fd, int) else fd.fileno()
-    loop = get_loop()
-    deadline = None if timeout is None else loop.clock() + timeout
+    deadline = None if timeout is None else monotonic() + timeout
     kernel = _poll()
     kernel.register(number, POLLIN if direction == READ else POLLOUT)
     watch = None  # a regular file is always ready, and epoll does not take it
     while not (ready := kernel.poll(0)):  # an edge may have been an earlier one's
         if watch is None:
-            watch = loop.watch(number)
-        left = None if deadline is None else max(0.0, deadline - loop.clock())
+            watch = get_loop().watch(number)
+        left = None if deadline is None else max(0.0, deadline - monotonic())
         if not wait_on(watch, direction, left):
             raise TimeoutError("timed out")
     if ready[0][1] & POLLNVAL:
