@@ -17,6 +17,7 @@ from typing import Any
 
 import greenlet
 import pytest
+from helpers import in_thread
 
 import pycoro.greenlet
 
@@ -573,6 +574,39 @@ def test_a_trace_function_that_switches_stops_tracing_in_all() -> None:
             sys.settrace(None)
 
     both(scenario)
+
+
+def test_a_recursion_of_greenlets_comes_to_an_end() -> None:
+    def scenario(api: Any, log: Log) -> None:
+        def again() -> None:
+            api.greenlet(again).switch()
+
+        def calls_left(count: int = 0) -> int:
+            try:
+                return calls_left(count + 1)
+            except RecursionError:
+                return count
+
+        def start_at(depth: int) -> int:
+            return start_at(depth - 1) if depth else api.greenlet(calls_left).switch()
+
+        with pytest.raises(RecursionError):
+            again()
+        log.append(start_at(0) - start_at(100))
+
+    assert both(scenario) == [100]
+
+
+def test_no_code_of_the_module_is_seen_by_trace_functions() -> None:
+    def scenario(api: Any, log: Log) -> None:
+        def run() -> None:
+            sys.settrace(lambda frame, *_: log.append(frame.f_code.co_name))
+            api.greenlet(lambda: None).switch()
+            sys.settrace(None)
+
+        in_thread(run)  # in which it is the first
+
+    assert both(scenario) == ["<lambda>"]
 
 
 def test_deep_chains_of_parents_are_deallocated() -> None:
