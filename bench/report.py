@@ -24,7 +24,7 @@ else:
     HAVE_PLOTS = True
 
 PLOTS = ("ratios.svg", "depth.svg", "memory.svg", "echo.svg")
-PARTS = ("switch", "runtime", "memory", "echo")
+PARTS = ("switch", "greenlet", "runtime", "memory", "echo")
 
 
 def main() -> int:
