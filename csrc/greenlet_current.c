@@ -62,7 +62,7 @@ static PyObject *attributes_of(PyObject *coroutine)
 {
     PyObject *notes = pc_object_get(coroutine, PC_NOTES);
     PyObject *dict = PyDict_Check(notes) ? PyDict_GetItem(notes, attributes_key) : NULL;
-    return Py_XNewRef(dict);
+    return dict && PyDict_Check(dict) ? Py_NewRef(dict) : NULL;
 }
 
 int pc_greenlet_keep_attributes(PyObject *coroutine, PyObject *dict)

@@ -234,6 +234,22 @@ def test_a_class_that_fails_to_be_made_is_thrown_as_what_it_raised() -> None:
     both(scenario)
 
 
+def test_a_class_of_exceptions_that_cannot_be_asked_for_its_subclasses() -> None:
+    class Meta(type):
+        def __subclasscheck__(cls, other: type) -> bool:
+            raise KeyError("asked")
+
+    class Fails(Exception, metaclass=Meta):
+        pass
+
+    def scenario(api: Any, log: Log) -> None:
+        one = api.greenlet(lambda: api.getcurrent().parent.switch())
+        one.switch()
+        log.append(outcome(lambda: one.throw(Fails("thrown"))))
+
+    both(scenario)  # Python 3.11 asks at any raise, and has the KeyError instead
+
+
 def test_run_that_is_looked_up_by_code() -> None:
     def scenario(api: Any, log: Log) -> None:
         main = api.getcurrent()
