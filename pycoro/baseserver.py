@@ -173,6 +173,8 @@ class BaseServer:
     def _do_read(self) -> None:
         """The loop's callback."""
         for _ in range(self.max_accept):
+            if not self._reading:  # stopped by another callback, or a handler called at once
+                return
             if self.full():
                 self._wait_for_room()
                 return
@@ -197,8 +199,6 @@ class BaseServer:
                 self.loop.tell_error((args[1:], self), error)
                 if self.started:
                     self._pause()
-                return
-            if not self._reading:  # the handler, called at once, has stopped us
                 return
 
     def do_read(self) -> Any:
@@ -293,7 +293,7 @@ class BaseServer:
             if room is not None:
                 room.unlink(self._start_accepting_if_started)
             if self._owns_path:
-                remove_path(self.socket)
+                remove_path(self.family, self.address)
             if self.socket.fileno() >= 0 and not self.loop.closed:
                 self.loop.unwatch(self.socket.fileno())
         finally:

@@ -119,11 +119,10 @@ def _is_socket(path: Any) -> bool:
         return False
 
 
-def remove_path(sock: Any) -> None:
+def remove_path(family: int, address: Any) -> None:
     """The file of a Unix socket that is about to be closed, if it has one."""
     try:
-        path = sock.getsockname()
-        if sock.family == _stdlib.AF_UNIX and _is_socket(path):
-            Path(path).unlink()
+        if family == _stdlib.AF_UNIX and _is_socket(address):
+            Path(address).unlink()
     except OSError:
         pass

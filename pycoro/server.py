@@ -9,7 +9,8 @@ from functools import partial
 from typing import Any
 
 from .baseserver import BaseServer
-from .listeners import Address, make_socket, parse_address
+from .listeners import Address, make_socket, parse_address, remove_path
+from .prefork import Supervisor
 from .socket import socket
 from .tls import say_goodbye, take_context, wrap
 from .waiting import wait_write
@@ -35,7 +36,8 @@ class StreamServer(BaseServer):
     ssl_args: ssl_context for TLS, of any making; or, as of old, certfile and keyfile, and further
     cert_reqs, ssl_version, ca_certs, ciphers. suppress_ragged_eofs, do_handshake_on_connect and
     server_hostname go to SSLContext.wrap_socket(). The handshake is done in the handler's
-    coroutine. Errors: TypeError, ValueError for bad arguments; those of ssl.SSLContext.
+    coroutine. workers: serve_forever() serves in so many processes (prefork.py). Errors: TypeError,
+    ValueError for bad arguments; those of ssl.SSLContext.
     """
 
     backlog = 128
@@ -49,9 +51,14 @@ class StreamServer(BaseServer):
         handle: Any = None,
         backlog: int | None = None,
         spawn: Any = "default",
+        *,
+        workers: int = 1,
         **ssl_args: Any,
     ) -> None:
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            raise ValueError(f"workers must be a positive int, not {workers!r}")
         super().__init__(listener, handle, spawn)
+        self.workers = workers
         self.ssl_args: dict[str, Any] | None = None
         if any(value is not None for value in ssl_args.values()):
             context = take_context(ssl_args)
@@ -86,6 +93,60 @@ class StreamServer(BaseServer):
             reuse_addr=cls.reuse_addr,
             reuse_port=cls.reuse_port,
         )
+
+    def serve_forever(self, stop_timeout: float | None = None) -> None:
+        """As BaseServer's. With several workers this process supervises them: SIGHUP replaces all
+        by new ones, SIGTERM and Ctrl-C end all. Errors: RuntimeError for these in a task, or where
+        it has been started."""
+        if self.workers == 1:
+            super().serve_forever(stop_timeout)
+            return
+        if self.started:
+            raise RuntimeError("the workers start it: call serve_forever() without start()")
+        listeners = self._listen_for_workers()
+        grace = self.stop_timeout if stop_timeout is None else stop_timeout
+
+        def work(listener: Any) -> None:
+            self.socket = listener
+            self._owns_path = False  # that is the supervisor's
+            super(StreamServer, self).serve_forever(stop_timeout)
+
+        try:
+            Supervisor(work, listeners, grace).run()
+        finally:
+            if self._owns_path:
+                remove_path(self.family, self.address)
+            for listener in listeners:
+                listener.close()
+
+    def _listen_for_workers(self) -> list[Any]:
+        """One socket for each, or the same for all where it was given, or is a Unix socket."""
+        if hasattr(self, "socket"):
+            given = self.socket
+            del self.socket
+            return [given] * self.workers
+        family = self.family
+        if family == _stdlib.AF_UNIX:
+            self._owns_path = True
+            return [self.get_listener(self.address, self.backlog, family)] * self.workers
+        listeners: list[Any] = []
+        try:
+            for _ in range(self.workers):
+                listeners.append(
+                    make_socket(
+                        self.address,
+                        family=family,
+                        backlog=self.backlog,
+                        reuse_addr=self.reuse_addr,
+                        reuse_port=True,
+                    )
+                )
+                self.address = listeners[0].getsockname()
+        except BaseException:
+            for listener in listeners:
+                listener.close()
+            raise
+        return listeners
 
     def do_read(self) -> Any:
         listener = self.socket

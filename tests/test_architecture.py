@@ -48,7 +48,7 @@ LAYERS: list[set[str]] = [
         "time",
     },
     {"backdoor", "exceptions", "hub", "monkey"},
-    {"handlers", "listeners", "stopsignals", "tls"},
+    {"handlers", "listeners", "prefork", "stopsignals", "tls"},
     {"baseserver", "server"},
     {"pywsgi"},
     {"debug", "switches", "testing", "tracing", "tree", "util"},

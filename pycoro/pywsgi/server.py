@@ -89,6 +89,7 @@ class WSGIServer(StreamServer):
     def set_environ(self, environ: dict[str, Any] | None = None) -> None:
         """What is in all environments."""
         base = self.environ_class(self.base_env)
+        base["wsgi.multiprocess"] = self.workers > 1
         base["wsgi.url_scheme"] = "https" if self.ssl_enabled else "http"
         base.update(environ or {})
         if base.get("wsgi.errors") is None:
