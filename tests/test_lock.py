@@ -965,3 +965,25 @@ def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
         "-Wignore::DeprecationWarning",  # of forking with threads
     )
     assert lines == ["True", "parent"]
+
+
+def test_a_kill_is_not_lost_where_a_time_limit_comes_before_the_lock() -> None:
+    def waits() -> None:
+        with condition:
+            try:
+                with pycoro.Timeout(0.002):
+                    condition.wait()
+            except pycoro.Timeout:
+                log.append("the time was over")
+        log.append("goes on")
+
+    log: list[str] = []
+    condition = Condition()
+    task = pycoro.spawn(waits)
+    pycoro.sleep(0)
+    with condition:
+        task.kill(block=False)
+        pycoro.sleep(0.005)  # the kill has broken off its wait, and now it waits for the lock
+    task.join()
+    assert log == []
+    assert isinstance(task.value, pycoro.GreenletExit)
