@@ -219,3 +219,5 @@ def with_timeout(
             if error is not timeout or timeout_value is _MISSING:
                 raise
             return timeout_value
+        finally:
+            del timeout  # it holds this frame where it has been raised
