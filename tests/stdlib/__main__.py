@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -139,23 +140,21 @@ def report(module: str, options: argparse.Namespace) -> tuple[int, int, int]:
     ours = {name: text for name, text in failed.items() if name not in plain}
     if outcome.cut_short or not outcome.passed:
         ours["the rest, which was not run"] = outcome.cut_short
-    print(
-        f"{module}: {len(outcome.passed)} passed, {len(ours)} failed, {len(outcome.left_out)} left "
-        f"out, {time.monotonic() - start:.0f} s",
-        flush=True,
-    )
-    for name, reason in outcome.left_out.items():
-        print(f"    left out: {name}: {reason}")
-    for name in outcome.failed.keys() - failed.keys():
-        print(f"    passed at the second try: {name}")
-    for name in plain:
-        print(f"    fails without a patch as well: {name}")
+    counts = len(outcome.passed), len(ours), len(outcome.left_out)
+    lines = [
+        "{}: {} passed, {} failed, {} left out, {:.0f} s".format(
+            module, *counts, time.monotonic() - start
+        )
+    ]
+    lines += [f"    left out: {name}: {reason}" for name, reason in outcome.left_out.items()]
+    lines += [f"    passed at the second try: {name}" for name in outcome.failed.keys() - failed]
+    lines += [f"    fails without a patch as well: {name}" for name in plain]
     for name, text in ours.items():
-        print(f"    FAILED: {name}")
+        lines.append(f"    FAILED: {name}")
         if options.verbose:
-            print("\n".join("        " + line for line in text.splitlines()))
-    sys.stdout.flush()
-    return len(outcome.passed), len(ours), len(outcome.left_out)
+            lines += ["        " + line for line in text.splitlines()]
+    print("\n".join(lines), flush=True)
+    return counts
 
 
 def main() -> int:
@@ -166,8 +165,10 @@ def main() -> int:
     parser.add_argument("--verbose", "-v", action="store_true", help="tracebacks of failures")
     parser.add_argument("--seconds", type=float, default=400, help="for one module (default 400)")
     parser.add_argument("--patience", type=float, default=90, help="for one test (default 90 s)")
+    parser.add_argument("--jobs", type=int, default=1, help="modules at once (default 1)")
     options = parser.parse_args()
-    totals = [report(module, options) for module in options.modules]
+    with ThreadPoolExecutor(options.jobs) as pool:
+        totals = list(pool.map(lambda module: report(module, options), options.modules))
     passed, failed, left_out = map(sum, zip(*totals, strict=True))
     print(f"{left_out} left out, for the reasons above")
     print(f"standard library, {options.peer}: {passed} passed, {failed} failed")  # .ci/totals.py
