@@ -24,7 +24,7 @@ else:
     HAVE_PLOTS = True
 
 PLOTS = ("ratios.svg", "depth.svg", "memory.svg", "echo.svg", "connections.svg")
-PARTS = ("switch", "runtime", "memory", "echo", "connections")
+PARTS = ("switch", "greenlet", "runtime", "memory", "echo", "connections")
 
 
 def main() -> int:

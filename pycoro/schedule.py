@@ -203,7 +203,10 @@ class Scheduler(Coroutine):
             error = scope.verdict()
         if error is not None:
             self._break_off()
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
 
     def _break_off(self) -> None:
         me = _current()
@@ -274,7 +277,10 @@ class Scheduler(Coroutine):
         errors = self.errors.pop(_current(), None)
         if errors:
             self.put_off(errors[1:])
-            raise errors[0]
+            try:
+                raise errors[0]
+            finally:
+                del errors  # which hold this frame
 
     @defer_interrupt
     def put_off(self, errors: list[BaseException]) -> None:

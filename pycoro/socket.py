@@ -31,7 +31,7 @@ from .dns import (
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .task import sleep
-from .waiting import wait_on, wait_read, wait_to_read, wait_write
+from .waiting import cancel_wait, wait_on, wait_read, wait_readwrite, wait_to_read, wait_write
 from .watches import Watch
 
 _Base = _stdlib.socket
@@ -312,7 +312,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         self._forget()
         fd = super().detach()
         if fd >= 0 and self._timeout is None:  # as whoever takes it over expects
-            os.set_blocking(fd, True)
+            try:
+                os.set_blocking(fd, True)
+            except OSError:  # it was closed behind our back
+                pass
         return fd
 
     def _forget(self) -> None:
@@ -381,13 +384,20 @@ def socketpair(
     return one, other
 
 
+__implements__ = [
+    *("socket", "SocketType", "create_connection", "create_server", "fromfd", "socketpair"),
+    *("getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getfqdn"),
+    "getnameinfo",
+]
 __all__ = [
     *_stdlib.__all__,
     "gethostbyaddr",
     "gethostbyname",
     "gethostbyname_ex",
     "getnameinfo",
+    "cancel_wait",
     "wait_read",
+    "wait_readwrite",
     "wait_write",
 ]
 

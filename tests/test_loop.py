@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import errno
 import gc
 import io
 import os
@@ -333,6 +334,31 @@ def test_wait_read_sees_what_was_there_before() -> None:
     get_loop().unwatch(writer)
     os.close(reader)
     os.close(writer)
+
+
+def test_a_wait_for_a_descriptor_can_be_cancelled() -> None:
+    one, other = socketpair()
+    error = KeyError("mine")
+    tasks = [
+        pycoro.spawn(wait, one) for wait in (wait_read, wait_read, pycoro.socket.wait_readwrite)
+    ]
+    pycoro.sleep(0)
+    assert [task.ready() for task in tasks] == [False, False, True]  # it is writable
+    pycoro.socket.cancel_wait(one)
+    pycoro.socket.cancel_wait(other, error)  # nobody waits
+    pycoro.joinall(tasks)
+    assert [getattr(task.exception, "errno", None) for task in tasks[:2]] == [errno.EBADF] * 2
+    reading = pycoro.spawn(wait_read, one)
+    pycoro.sleep(0)
+    pycoro.socket.cancel_wait(one.fileno(), error)
+    reading.join()
+    assert reading.exception is error
+    with pytest.raises(KeyError, match="mine"):
+        wait_read(one, 0.001, error)
+    other.send(b"x")
+    wait_read(one)  # it is of use as before
+    one.close()
+    other.close()
 
 
 def test_a_regular_file_is_always_ready() -> None:

@@ -1,0 +1,217 @@
+"""Worker processes for a server, and the supervisor that keeps them alive: one core each.
+
+The supervisor opens one listening socket for each worker, at the same port (SO_REUSEPORT, by which
+the kernel shares connections out), and keeps all of them open: so what waits in a queue is not lost
+while a worker is replaced. A Unix socket has one queue, which all share.
+
+SIGTERM and Ctrl-C end all gracefully, SIGHUP replaces all workers by new ones. A worker that dies
+is replaced; one that dies young, after a pause that doubles. Should the supervisor be killed, its
+workers notice and end.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import Any
+
+from .coroutine import current
+from .event import Event
+from .loop import get_loop
+from .os import nb_read
+from .reports import say
+from .task import spawn
+from .wakeup import is_main_thread
+
+YOUNG = 1.0  # seconds: who dies before has not worked
+SHORTEST, LONGEST = 0.1, 10.0  # seconds of pauses
+_KILLED = 5.0  # seconds more than the grace period, until a worker is killed
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+
+
+class Place:
+    """One worker's: its socket, and who works there now."""
+
+    def __init__(self, listener: Any) -> None:
+        self.listener = listener
+        self.pid: int | None = None
+        self.born = 0.0
+        self.pause = SHORTEST
+        self.due = 0.0  # when there is to be a new one
+
+
+class Supervisor:
+    """run() calls work(listener) in a process for each of the listeners, until it is to stop; for
+    the main program. work() returns when the process gets SIGTERM, within `grace` seconds."""
+
+    def __init__(
+        self, work: Callable[[Any], None], listeners: Sequence[Any], grace: float = 30.0
+    ) -> None:
+        self._work = work
+        self._places = [Place(listener) for listener in listeners]
+        self._grace = grace
+        self._leaving: dict[int, float] = {}  # processes that are to end, and when they are killed
+        self._came: set[int] = set()  # signals
+        self._wake = Event()
+        self._pipe = (-1, -1)  # which ends with this process
+
+    @property
+    def pids(self) -> list[int]:
+        """Of the workers."""
+        return [place.pid for place in self._places if place.pid is not None]
+
+    def run(self) -> None:
+        """Returns after SIGTERM; raises KeyboardInterrupt after Ctrl-C. Errors: RuntimeError in a
+        task, or outside of the main thread."""
+        here = current()
+        if not is_main_thread() or here is not here._thread.main:
+            raise RuntimeError("workers are for the main program: call this outside of tasks")
+        self._pipe = os.pipe()
+        former = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        try:
+            self._supervise()
+        finally:
+            for number, handler in former.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+            for end in self._pipe:
+                os.close(end)
+        if signal.SIGINT in self._came:
+            raise KeyboardInterrupt
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        """Python's handler."""
+        self._came.add(number)
+        get_loop().call_soon_threadsafe(self._wake.set)
+
+    def _supervise(self) -> None:
+        loop = get_loop()
+        for place in self._places:
+            self._begin(place)
+        while not self._came & {signal.SIGTERM, signal.SIGINT}:
+            if signal.SIGHUP in self._came:
+                self._came.discard(signal.SIGHUP)
+                self._replace_all()
+            self._reap()
+            now = loop.clock()
+            for place in self._places:
+                if place.pid is None and place.due <= now:
+                    self._begin(place)
+            self._sleep([place.due for place in self._places if place.pid is None])
+        for place in self._places:
+            place.listener.close()  # nobody is to wait in a queue for nothing
+            self._dismiss(place)
+        while self._leaving:
+            self._reap()
+            if self._leaving:
+                self._sleep([])
+
+    def _sleep(self, times: list[float]) -> None:
+        now = get_loop().clock()
+        times = [*times, *self._leaving.values(), now + 1.0]  # SIGCHLD may be somebody else's
+        self._wake.wait(max(0.0, min(times) - now))
+        self._wake.clear()
+
+    def _begin(self, place: Place) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        pid = os.fork()
+        if not pid:
+            self._be_worker(place.listener)
+        place.pid = pid
+        place.born = get_loop().clock()
+
+    def _be_worker(self, listener: Any) -> None:
+        """In the child, which never leaves this."""
+        code = 1
+        try:
+            for number in _SIGNALS:
+                signal.signal(number, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the supervisor's
+            os.close(self._pipe[1])
+            spawn(_end_with, self._pipe[0])
+            for place in self._places:
+                if place.listener is not listener and place.listener.fileno() >= 0:
+                    place.listener.close()
+            self._work(listener)
+            code = 0
+        except KeyboardInterrupt:
+            code = 0  # of the terminal, to all of us
+        except SystemExit as error:
+            code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                try:
+                    stream.flush()
+                except (OSError, ValueError, AttributeError):
+                    pass
+            os._exit(code)
+
+    def _replace_all(self) -> None:
+        """New ones first: then somebody listens all the time."""
+        for place in self._places:
+            former = place.pid
+            self._begin(place)
+            if former is not None:
+                self._tell_to_end(former)
+
+    def _dismiss(self, place: Place) -> None:
+        if place.pid is not None:
+            self._tell_to_end(place.pid)
+            place.pid = None
+
+    def _tell_to_end(self, pid: int) -> None:
+        self._leaving[pid] = get_loop().clock() + self._grace + _KILLED
+        _kill(pid, signal.SIGTERM)
+
+    def _reap(self) -> None:
+        """Looks who has ended, and kills who should have."""
+        now = get_loop().clock()
+        for pid, due in list(self._leaving.items()):
+            if _ended(pid) is not None:
+                del self._leaving[pid]
+            elif due <= now:
+                self._leaving[pid] = now + 1.0
+                say(f"pycoro: worker {pid} has not ended in time: killed\n")
+                _kill(pid, signal.SIGKILL)
+        for place in self._places:
+            if place.pid is None or (status := _ended(place.pid)) is None:
+                continue
+            say(f"pycoro: worker {place.pid} has ended ({status}): there will be another\n")
+            young = now - place.born < YOUNG
+            place.due = now + place.pause if young else now
+            place.pause = min(LONGEST, place.pause * 2) if young else SHORTEST
+            place.pid = None
+
+
+def _ended(pid: int) -> str | None:
+    """How, or None where it has not."""
+    try:
+        found, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:  # somebody else has reaped it
+        return "unknown"
+    if not found:
+        return None
+    code = os.waitstatus_to_exitcode(status)
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
+
+
+def _kill(pid: int, number: int) -> None:
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        pass
+
+
+def _end_with(pipe: int) -> None:
+    """Of a worker: nobody ever writes to the pipe, so it ends with the supervisor."""
+    os.set_blocking(pipe, False)
+    nb_read(pipe, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
