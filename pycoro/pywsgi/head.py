@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 try:
-    import httptools
+    import httptools  # type: ignore[import-not-found,unused-ignore]
 except ImportError as error:  # the extra is missing
     raise ImportError("pycoro.pywsgi needs httptools: pip install 'pycoro[wsgi]'") from error
 
