@@ -166,6 +166,8 @@ class Head:
             return
         if self.version == "HTTP/1.0":
             raise bad("Transfer-Encoding in HTTP/1.0")
+        if not coding:
+            raise bad("an empty Transfer-Encoding")
         if coding.lower() != "chunked":
             raise BadRequest("501 Not Implemented", f"Transfer-Encoding: {coding}")
         self.chunked = True
