@@ -63,6 +63,7 @@ class Head:
         "_fault",
         "_feed",
         "_fields",
+        "_host",
         "chunked",
         "close",
         "expects",
@@ -87,6 +88,7 @@ class Head:
         self._fault: BadRequest | None = None
         self._fields = 0
         self._feed: Any = None
+        self._host = ""  # a good one, that the last request had
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools' callback. What it raises would be lost: see `_fault`."""
@@ -140,8 +142,10 @@ class Head:
         if host is None:
             if version == "HTTP/1.1":
                 raise bad("no Host")
-        elif not _is_host(host):
-            raise bad(f"{host!r} is no Host")
+        elif host != self._host:
+            if not _is_host(host):
+                raise bad(f"{host!r} is no Host")
+            self._host = host
         connection = headers.get("HTTP_CONNECTION")
         if connection is None:
             self.close = version == "HTTP/1.0"
