@@ -37,6 +37,7 @@ MISSED = "#c0392b"
 MEMORY = "memory of one suspended"
 NESTED = "round trip under nested"
 ECHO = "echo over"
+CONNECTIONS = "connections:"
 AXES = {  # by unit: label, factor, format of a figure
     "bytes": ("bytes, resident and page tables", 1.0, "{:,.0f}"),
     "requests/s": ("thousand requests per second", 1e-3, "{:.1f}"),
@@ -51,6 +52,7 @@ def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
         "depth": draw_depth,
         "memory": draw_memory,
         "echo": draw_echo,
+        "connections": draw_connections,
     }
     paths = []
     with matplotlib.rc_context(STYLE):
@@ -176,6 +178,10 @@ def draw_memory(all_results: Sequence[Results]) -> Any:
 
 def draw_echo(all_results: Sequence[Results]) -> Any:
     return _draw_grouped(all_results, ECHO)
+
+
+def draw_connections(all_results: Sequence[Results]) -> Any:
+    return _draw_grouped(all_results, CONNECTIONS)
 
 
 def _draw_grouped(all_results: Sequence[Results], start: str) -> Any:

@@ -37,10 +37,10 @@ T = TypeVar("T")
 
 
 @contextmanager
-def serving(kind: str, core: int) -> Iterator[tuple[int, int]]:
+def serving(kind: str, core: int, mode: str = "keep-alive") -> Iterator[tuple[int, int]]:
     """(process id, port) of a stopped server of that kind, which ends with the block."""
     server = subprocess.Popen(
-        [sys.executable, "-m", "bench.echo_server", kind, str(core)],
+        [sys.executable, "-m", "bench.echo_server", kind, mode, str(core)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -69,11 +69,14 @@ class Observation:
 Costs = dict[int, dict[str, list[Observation]]]
 
 
-def observe(pid: int, port: int, connections: int, core: int) -> Observation:
+def observe(
+    pid: int, port: int, connections: int, core: int, tls: bool = False, seconds: int = SECONDS
+) -> Observation:
     """Has the server run for one load."""
     os.kill(pid, signal.SIGCONT)
+    drive = partial(wrk.drive, port, connections, seconds, core, tls)
     try:
-        load, busy, passed = clocked(pid, partial(wrk.drive, port, connections, SECONDS, core))
+        load, busy, passed = clocked(pid, drive)
         time.sleep(SETTLE)  # it sees that the clients are gone
         _, idle, idle_passed = clocked(pid, partial(time.sleep, IDLE))
     finally:
@@ -98,6 +101,7 @@ def summary(observations: list[Observation]) -> dict[str, float]:
     return {
         "median latency (ms)": median(seen.load.median for seen in observations) * 1e3,
         "p99 latency (ms)": median(seen.load.p99 for seen in observations) * 1e3,
+        "server's CPU for one (µs)": median(seen.cpu_per_request for seen in observations) * 1e6,
         SHARE: median(seen.share for seen in observations),
         "share when idle": median(seen.idle_share for seen in observations),
     }
@@ -120,6 +124,8 @@ def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
         goals=[
             Goal(f"{what}, to gevent", 2.0, against="gevent StreamServer"),
             Goal(f"{what}, to asyncio", 1.0, against="asyncio Protocols"),
+            Goal(f"{what}, to asyncio streams", 2.0, against="asyncio streams"),
+            Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
     cores = sorted(os.sched_getaffinity(0))

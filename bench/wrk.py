@@ -25,13 +25,14 @@ def is_installed() -> bool:
     return all(map(shutil.which, ("wrk", "taskset")))
 
 
-def drive(port: int, connections: int, seconds: int, core: int) -> Load:
+def drive(port: int, connections: int, seconds: int, core: int, tls: bool = False) -> Load:
     """Loads a server of this machine. Errors: RuntimeError where wrk saw errors, or where its
     report cannot be read."""
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}"),
-            *(f"-d{seconds}s", f"http://127.0.0.1:{port}/"),
+            *(f"-d{seconds}s", "--timeout", "20s"),
+            f"{'https' if tls else 'http'}://127.0.0.1:{port}/",
         ],
         capture_output=True,
         text=True,

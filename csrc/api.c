@@ -51,7 +51,8 @@ PyObject *pc_api_fetch(void)
 {
     PyObject *type, *value, *traceback;
     PyErr_Fetch(&type, &value, &traceback);
-    PyErr_NormalizeException(&type, &value, &traceback);
+    if (!value || (PyObject *)Py_TYPE(value) != type) /* else it would ask __subclasscheck__() */
+        PyErr_NormalizeException(&type, &value, &traceback);
     if (traceback)
         PyException_SetTraceback(value, traceback);
     Py_XDECREF(traceback);

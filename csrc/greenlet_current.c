@@ -18,12 +18,22 @@ void pc_greenlet_current_init(PyObject *begin, PyObject *carrier)
 
 Py_ssize_t pc_greenlet_mains;
 
+/* Calls a hook, of which trace functions see nothing: PyPI's has no code in Python. */
+static PyObject *call_unseen(PyObject *hook, PyObject *argument)
+{
+    PyThreadState *state = PyThreadState_Get();
+    PyThreadState_EnterTracing(state);
+    PyObject *result = argument ? PyObject_CallOneArg(hook, argument) : PyObject_CallNoArgs(hook);
+    PyThreadState_LeaveTracing(state);
+    return result;
+}
+
 struct pc_thread *pc_greenlet_thread(void)
 {
     struct pc_thread *thread = pc_api_here();
     if (thread)
         return thread;
-    PyObject *main = PyObject_CallNoArgs(begin_hook);
+    PyObject *main = call_unseen(begin_hook, NULL);
     Py_XDECREF(main);
     return main ? pc_api_here() : NULL;
 }
@@ -52,7 +62,7 @@ static PyObject *attributes_of(PyObject *coroutine)
 {
     PyObject *notes = pc_object_get(coroutine, PC_NOTES);
     PyObject *dict = PyDict_Check(notes) ? PyDict_GetItem(notes, attributes_key) : NULL;
-    return Py_XNewRef(dict);
+    return dict && PyDict_Check(dict) ? Py_NewRef(dict) : NULL;
 }
 
 int pc_greenlet_keep_attributes(PyObject *coroutine, PyObject *dict)
@@ -163,7 +173,7 @@ PyObject *pc_greenlet_carrier(struct pc_coro *coro)
 {
     struct pc_greenlet_own *own = pc_greenlet_own(coro->greenlet);
     PyObject *left = own->other ? own->other : Py_None;
-    PyObject *carrier = PyObject_CallOneArg(carrier_hook, left);
+    PyObject *carrier = call_unseen(carrier_hook, left);
     if (!carrier || pc_object_check(carrier) != 0) {
         Py_XDECREF(carrier);
         return NULL;

@@ -283,7 +283,12 @@ static PyObject *make_error(PyObject *type, PyObject *value, PyObject *traceback
     } else {
         error = Py_NewRef(type);
     }
+    /* Whether one that is raised without a traceback keeps its own is the interpreter's affair. */
+    PyObject *class = Py_NewRef((PyObject *)Py_TYPE(error));
+    PyErr_Restore(class, error, trail);
+    PyErr_Fetch(&class, &error, &trail);
     PyException_SetTraceback(error, trail ? trail : Py_None);
+    Py_DECREF(class);
     Py_XDECREF(trail);
     return error;
 

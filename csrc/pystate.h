@@ -32,6 +32,10 @@ int pc_py_is_finalizing(void);
 void pc_py_fresh(struct pc_py_state *state, void *thread, char *floor, char *top, char *data,
                  size_t data_size);
 
+/* A fresh one counts its Python calls on from the running one's, so that a recursion which makes a
+   coroutine at each step ends in RecursionError, too. */
+void pc_py_inherit_depth(struct pc_py_state *fresh, void *thread);
+
 /* The running coroutine is about to be suspended, or has been chosen to go on. Neither runs
    Python code. */
 void pc_py_save(struct pc_py_state *state, void *thread);

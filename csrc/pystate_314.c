@@ -73,6 +73,12 @@ void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *to
     state->chunk_limit = (PyObject **)(void *)(data + data_size);
 }
 
+void pc_py_inherit_depth(struct pc_py_state *opaque, void *thread)
+{
+    const PyThreadState *tstate = thread;
+    ((struct state *)opaque)->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+}
+
 void pc_py_save(struct pc_py_state *opaque, void *thread)
 {
     struct state *state = (struct state *)opaque;

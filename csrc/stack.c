@@ -21,9 +21,9 @@ enum {
     EXTRA_STACKS = 1024,   /* ... of this many */
     TABLE = 2 << 20,       /* bytes of address space that one page table maps, itself a page */
     DATA = 12 << 10,       /* above the border's page: room that most users never leave */
-    COLOURS = 8,           /* borders differ by COLOUR bytes, this many of them */
+    COLOURS = 7,           /* borders differ by COLOUR bytes, this many of them */
     COLOUR = 64,
-    BORDER_IN_PAGE = 1408, /* of the border's page, for the C stack of a suspended coroutine */
+    BORDER_IN_PAGE = 2560, /* of the border's page, for the C stack of a task that waits */
     KEEP_DEPTH = 16 << 10, /* a deeper stack gives pages back when it is freed */
     LEAST_DEPTH = KEEP_DEPTH + 2 * PAGE, /* of C stack above the reserve, in the smallest */
     WARM_MOST = 16384,     /* free stacks that may keep their pages */

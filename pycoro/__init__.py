@@ -9,9 +9,21 @@ from os import fork
 from sys import getswitchinterval, setswitchinterval
 
 from . import jobs as _jobs  # noqa: F401 - gives each loop its thread pool
+from .choice import choose
 from .coroutine import Coroutine, current, stack_size
+from .deadlines import (
+    checkpoint,
+    checkpoint_if_cancelled,
+    current_effective_deadline,
+    current_time,
+    fail_after,
+    fail_at,
+    move_on_after,
+    move_on_at,
+)
 from .errors import (
     BlockingSwitchOutError,
+    Cancelled,
     ConcurrentObjectUseError,
     CoroutineError,
     CoroutineExit,
@@ -19,8 +31,10 @@ from .errors import (
     LoopExit,
 )
 from .loop import Hub, Loop, get_hub, get_loop, reinit
+from .nursery import TaskGroup
 from .raw import spawn_raw
 from .runner import run
+from .scope import CancelScope
 from .settings import config
 from .signal import signal_handler
 from .sleeping import idle, sleep
@@ -30,6 +44,8 @@ from .timeout import Timeout, with_timeout
 
 __all__ = [
     "BlockingSwitchOutError",
+    "CancelScope",
+    "Cancelled",
     "ConcurrentObjectUseError",
     "Coroutine",
     "CoroutineError",
@@ -41,9 +57,17 @@ __all__ = [
     "Loop",
     "LoopExit",
     "Task",
+    "TaskGroup",
     "Timeout",
+    "checkpoint",
+    "checkpoint_if_cancelled",
+    "choose",
     "config",
     "current",
+    "current_effective_deadline",
+    "current_time",
+    "fail_after",
+    "fail_at",
     "fork",
     "get_hub",
     "get_loop",
@@ -54,6 +78,8 @@ __all__ = [
     "joinall",
     "kill",
     "killall",
+    "move_on_after",
+    "move_on_at",
     "reinit",
     "run",
     "setswitchinterval",

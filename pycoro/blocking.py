@@ -8,10 +8,12 @@ to one its locals go, in whichever thread that is.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from traceback import StackSummary
 from typing import Any
 from weakref import ref
 
-from .stacks import frame_of_thread, own_of, places_of, text_of
+from .stacks import frame_of_thread, lines_of, own_of, places_of, summary_of
 
 DEPTH = 100  # frames of a stack that are shown
 
@@ -27,12 +29,20 @@ class Suspect:
     first_seen: float  # when it was seen first, or would have been
     begun: float  # it cannot have begun earlier
     delay: float  # seconds by which that look came late, where these are many
+    looked: float  # when that look was, and what the thread had computed by then
+    computed: float | None
     tell_next: float = 0.0  # when it is to be told of again
     told: str = ""  # it has been told of, as this
 
     def is_still(self, running: Any, turn: int) -> bool:
         """Is it the one that runs, and has run since?"""
         return self.turn == turn and self.coroutine() is running
+
+    def busy(self, computed: float | None, now: float) -> float | None:
+        """The share of the time since, 0 to 1, that the thread had something to compute."""
+        if self.computed is None or computed is None or now <= self.looked:
+            return None
+        return min(1.0, max(0.0, (computed - self.computed) / (now - self.looked)))
 
 
 def is_asleep(loop: Any, ident: int) -> bool:
@@ -53,10 +63,20 @@ def is_needed(loop: Any) -> bool:
     return any(watch.wanted and fd != own for fd, watch in list(loop._watches._watches.items()))
 
 
-def stack_of(ident: int) -> list[str]:
-    """What a thread runs now, in lines; without the frames of this package that lead to the first
-    of the program's own. Empty where the thread has ended."""
-    return text_of(own_of(places_of(frame_of_thread(ident), DEPTH)))
+def stack_of(ident: int) -> StackSummary:
+    """What a thread runs now; without the frames of this package that lead to the first of the
+    program's own. Empty where the thread has ended."""
+    return summary_of(own_of(places_of(frame_of_thread(ident), DEPTH)))
+
+
+def computed_by(native_id: int) -> float | None:
+    """Seconds that the thread has been on a processor, or in line for one; None where the system
+    does not say."""
+    try:
+        numbers = Path(f"/proc/self/task/{native_id}/schedstat").read_text().split()
+        return (int(numbers[0]) + int(numbers[1])) / 1e9
+    except (OSError, ValueError, IndexError):  # no such thread any more, no Linux, a sandbox
+        return None
 
 
 def who(coroutine: Any, loop: Any) -> str:
@@ -69,7 +89,12 @@ def who(coroutine: Any, loop: Any) -> str:
 
 
 def describe(
-    suspect: Suspect, stack: list[str], now: float, allowed: float, loop: Any
+    suspect: Suspect,
+    stack: StackSummary,
+    now: float,
+    allowed: float,
+    loop: Any,
+    busy: float | None = None,
 ) -> list[str]:
     """The report of one that blocks, in lines. `now`: until when."""
     blocked = f"{suspect.told} has blocked its loop for {now - suspect.begun:.3f} s"
@@ -82,7 +107,15 @@ def describe(
             f"  the monitor itself could not look for {suspect.delay:.3f} s: a call kept the GIL, "
             "or the process stood still"
         )
-    return [*lines, "  its stack, most recent call last:", *stack]
+    if busy is not None:
+        lines.append(f"  {say_busy(busy)}")
+    return [*lines, "  its stack, most recent call last:", *lines_of(stack)]
+
+
+def say_busy(busy: float) -> str:
+    if busy >= 0.5:
+        return f"it computes ({busy:.0%} of the time)"
+    return f"it waits in a call that blocks (and computes {busy:.0%} of the time)"
 
 
 def describe_end(suspect: Suspect, now: float) -> list[str]:

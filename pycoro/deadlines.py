@@ -106,6 +106,7 @@ def checkpoint() -> None:
     if loop.cancelling:
         checkpoint_if_cancelled()
     loop.ready.append(loop.enlist(None))
+    loop._look_from = 0.0  # the loop is one of the others
     loop.pass_on()
 
 

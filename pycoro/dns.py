@@ -118,6 +118,6 @@ def gethostbyaddr(host: Any) -> Any:
 
 def getnameinfo(address: Any, flags: int) -> Any:
     """As the stdlib's: asks a server unless NI_NUMERICHOST is among the flags."""
-    if flags & _stdlib.NI_NUMERICHOST:
+    if not isinstance(address, tuple) or flags & _stdlib.NI_NUMERICHOST:  # or a TypeError
         return _getnameinfo(address, flags)
     return ask(_getnameinfo, address, flags)

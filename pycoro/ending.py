@@ -82,7 +82,10 @@ class Ending(Coroutine):
     def raise_exception(self) -> None:
         """Raises what its function raised, if it has."""
         if self._error is not None:
-            raise self._error.with_traceback(self._traceback)
+            try:
+                raise self._error.with_traceback(self._traceback)
+            finally:
+                del self  # the error holds this frame
 
     _raise_exception = raise_exception  # gevent's
 
@@ -113,14 +116,20 @@ class Ending(Coroutine):
         seconds, or at once with block=False."""
         if self._value is PENDING and not (block and self._join_to_get(timeout)):
             raise Timeout(timeout if block else None)
-        self.raise_exception()
-        return self._value
+        try:
+            self.raise_exception()
+            return self._value
+        finally:
+            del self
 
     def result(self, timeout: float | None = None) -> Any:
         """The same as concurrent.futures has it: TimeoutError after `timeout` seconds."""
         if not self._join_to_get(timeout):
             raise TimeoutError(f"{self!r} has not ended after {timeout} seconds")
-        return self.get()
+        try:
+            return self.get()
+        finally:
+            del self
 
     # ---- links ----
 

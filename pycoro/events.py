@@ -8,6 +8,7 @@ those after it, as with zope.event.
 from __future__ import annotations
 
 from collections.abc import Callable
+from traceback import StackSummary
 from typing import Any
 
 subscribers: list[Callable[[Any], object]] = []
@@ -33,8 +34,9 @@ class PeriodicMonitorThreadStartedEvent:
 class EventLoopBlocked:
     """A coroutine, `greenlet`, keeps its loop, `hub`, from its turn: for about `blocking_time`
     seconds until now. `info`: the report in lines, its stack included; subscribers may change it
-    before it is shown. `over`: now it has let go. str() gives the report. Told in the monitor's
-    thread."""
+    before it is shown. `over`: now it has let go. `stack`: where it is, the outermost call first;
+    `busy`: the share of that time, 0 to 1, that it had something to compute, or None; these two
+    before it is over. str() gives the report. Told in the monitor's thread."""
 
     def __init__(
         self,
@@ -44,12 +46,16 @@ class EventLoopBlocked:
         *,
         hub: Any = None,
         over: bool = False,
+        stack: StackSummary | None = None,
+        busy: float | None = None,
     ) -> None:
         self.greenlet = greenlet
         self.blocking_time = blocking_time
         self.info = info
         self.hub = hub
         self.over = over
+        self.stack = StackSummary() if stack is None else stack
+        self.busy = busy
 
     def __str__(self) -> str:
         return "\n".join(self.info)

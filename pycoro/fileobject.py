@@ -15,6 +15,7 @@ import os as _stdlib
 import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 from .jobs import call_in_thread
 from .loop import get_loop
@@ -25,6 +26,9 @@ _close = _stdlib.close
 _readv = _stdlib.readv
 _write = _stdlib.write
 _open = io.open
+_PIPE_BUF = 512  # bytes that a writable pipe takes without blocking, at the least: POSIX
+
+_unblocked: WeakValueDictionary[int, DescriptorIO] = WeakValueDictionary()  # by descriptor
 
 
 class DescriptorIO(io.RawIOBase):
@@ -39,6 +43,9 @@ class DescriptorIO(io.RawIOBase):
         self._writes = "r" not in mode or "+" in mode
         self._closefd = closefd
         self._changed = bool(make_nonblocking(fd))
+        self._blocks = False  # it has been lent
+        if self._changed:
+            _unblocked[fd] = self
         self.mode = mode
 
     @property
@@ -75,6 +82,8 @@ class DescriptorIO(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         self._check(self._reads, "not readable")
+        if self._blocks:
+            wait_read(self._fd)
         while True:
             try:
                 return _readv(self._fd, [buffer])
@@ -83,6 +92,9 @@ class DescriptorIO(io.RawIOBase):
 
     def write(self, data: Any, /) -> int:
         self._check(self._writes, "not writable")
+        if self._blocks:
+            wait_write(self._fd)
+            data = memoryview(data).cast("B")[:_PIPE_BUF]
         while True:
             try:
                 return _write(self._fd, data)
@@ -103,12 +115,26 @@ class DescriptorIO(io.RawIOBase):
         if self.closed:
             return
         super().close()
+        if _unblocked.get(self._fd) is self:
+            del _unblocked[self._fd]
         get_loop().unwatch(self._fd)
         if self._closefd:
             _close(self._fd)
         elif self._changed:
             flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
             fcntl.fcntl(self._fd, fcntl.F_SETFL, flags & ~_stdlib.O_NONBLOCK)
+
+
+def lend(file: Any) -> None:
+    """Before a child gets it, as a file or a descriptor: it is to block there. That it blocks is
+    the same for all who have it; here it is waited for before each call from then on."""
+    try:
+        one = _unblocked.get(file if isinstance(file, int) else file.fileno())
+    except (AttributeError, OSError, ValueError):  # None, or no file: for Popen to say
+        return
+    if one is not None and not one._blocks:
+        one._blocks = True
+        _stdlib.set_blocking(one._fd, True)
 
 
 def open_descriptor(

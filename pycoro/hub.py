@@ -115,9 +115,12 @@ class Waiter:
             outcome, self._brought = self._brought, None
         if outcome is None:  # somebody has used a plain switch()
             return None
-        if outcome[1] is not None:
-            raise outcome[1]
-        return outcome[0]
+        try:
+            if outcome[1] is not None:
+                raise outcome[1]
+            return outcome[0]
+        finally:
+            del self, outcome  # an error holds this frame
 
     def forget(self, waiter: Any) -> bool:
         """The loop's: `waiter` waits no more."""

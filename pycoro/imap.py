@@ -152,7 +152,10 @@ class _Feed(Observer):
             while (call := self._take()) is None:
                 if self._is_over():
                     error, self._error = self._error, None
-                    raise StopIteration if error is None else error
+                    try:
+                        raise StopIteration if error is None else error
+                    finally:
+                        del error  # it holds this frame
                 self._wait()
         except BaseException:
             self._claims -= 1

@@ -106,11 +106,20 @@ class RLock:
 
     @defer_interrupt
     def _acquire_restore(self, count: int) -> None:
+        error = self._acquire_firmly(count)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
+
+    @defer_interrupt
+    def _acquire_firmly(self, count: int) -> BaseException | None:
+        """As a Semaphore's."""
         error = self._block._acquire_firmly()
         self._owner = current()
         self._count = count
-        if error is not None:
-            raise error
+        return error
 
     def _at_fork_reinit(self) -> None:
         """In a forked child: it is free."""
@@ -159,13 +168,22 @@ class Condition:
         waiter = _current()
         count = self._release()
         try:
-            return pass_on_until(loop, waiter, self._queue, timeout)
+            was_notified = pass_on_until(loop, waiter, self._queue, timeout)
         except BaseException:
             if waiter._wait is None:  # notified all the same: that is another's now
                 self._queue.wake_one()
+            error = self._restore(count)
+            if error is not None:  # it must not take the place of the first, a kill, say
+                loop.put_off([error])
+                del error
             raise
-        finally:
-            self._restore(count)
+        error = self._restore(count)
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
+        return was_notified
 
     def wait_for(self, predicate: Callable[[], Any], timeout: float | None = None) -> Any:
         """wait() until predicate() is true, `timeout` seconds at most in all. Gives what it said
@@ -215,16 +233,15 @@ class Condition:
         self.release()
         return 1
 
-    def _restore(self, count: int) -> None:
+    def _restore(self, count: int) -> BaseException | None:
+        """Gives what was to be raised in the waiter meanwhile."""
         lock = self._lock
         if isinstance(lock, RLock):
-            lock._acquire_restore(count)
-        elif isinstance(lock, Semaphore):
-            error = lock._acquire_firmly()
-            if error is not None:
-                raise error
-        else:
-            lock.acquire()
+            return lock._acquire_firmly(count)
+        if isinstance(lock, Semaphore):
+            return lock._acquire_firmly()
+        lock.acquire()
+        return None
 
     def _blockers(self, waiter: Coroutine) -> list[Coroutine]:
         """For reports: of who has been woken, and wants the lock back."""

@@ -22,7 +22,7 @@ from .checks import check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .poller import READ, WRITE
-from .schedule import BROKEN_OFF, Handle, Idlers, Scheduler
+from .schedule import BROKEN_OFF, LOOK_EVERY, Handle, Idlers, Scheduler
 from .settings import config
 from .threads import bury
 from .timers import LightTimer, Timer, TimerHeap
@@ -155,6 +155,7 @@ class Loop(Scheduler):
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
+            self._look_from = monotonic() + LOOK_EVERY
             if self._timers.count:
                 self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:

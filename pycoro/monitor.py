@@ -25,7 +25,16 @@ from types import TracebackType
 from typing import Any
 
 from . import _native, deadlock
-from .blocking import Suspect, describe, describe_end, is_asleep, is_needed, stack_of, who
+from .blocking import (
+    Suspect,
+    computed_by,
+    describe,
+    describe_end,
+    is_asleep,
+    is_needed,
+    stack_of,
+    who,
+)
 from .checks import check_seconds
 from .coroutine import current
 from .errors import InvalidThreadUseError
@@ -60,6 +69,7 @@ class Monitor:
             raise TypeError(f"report must be callable, not {type(report).__name__}")
         self._report = report
         self._thread = thread
+        self._watched_id = get_native_id()  # of that thread, which makes its own monitor
         self._loop: Any = None
         self._clock: TurnClock | None = None
         self._suspect: Suspect | None = None
@@ -181,6 +191,7 @@ class Monitor:
                     _monitors.discard(self)
                     break
                 self._work(perf_counter())
+            self._tell_last()
         except BaseException as error:
             report_unraisable(error)
         self._suspect = None
@@ -224,6 +235,7 @@ class Monitor:
         running, turn = _native.thread_running(self._thread.main), clock.count
         suspect = self._suspect
         if suspect is not None and not suspect.is_still(running, turn):
+            self._suspect = None
             if suspect.told:
                 self._tell_end(suspect, now)
             suspect = None
@@ -250,6 +262,8 @@ class Monitor:
             first_seen=max(self._due, since),
             begun=max(self._looked, since),
             delay=late if late > self.threshold else 0.0,
+            looked=now,
+            computed=computed_by(self._watched_id),
         )
 
     def _is_excused(self, running: Any, turn: int) -> bool:
@@ -269,13 +283,26 @@ class Monitor:
             return  # it went on before we had the stack
         suspect.told = who(running, self._loop)
         suspect.tell_next = now + self._repeat
-        lines = describe(suspect, stack, now, self.threshold, self._loop)
-        self._tell(EventLoopBlocked(running, now - suspect.begun, lines, hub=self._loop))
+        busy = suspect.busy(computed_by(self._watched_id), now)
+        lines = describe(suspect, stack, now, self.threshold, self._loop, busy)
+        self._tell(
+            EventLoopBlocked(
+                running, now - suspect.begun, lines, hub=self._loop, stack=stack, busy=busy
+            )
+        )
 
     def _tell_end(self, suspect: Suspect, now: float) -> None:
         one = suspect.coroutine()  # None where it has gone
         lines = describe_end(suspect, now)
         self._tell(EventLoopBlocked(one, now - suspect.begun, lines, hub=self._loop, over=True))
+
+    def _tell_last(self) -> None:
+        """It looks no more: who has been told of and has let go since?"""
+        suspect, clock = self._suspect, self._clock
+        if suspect is not None and suspect.told and clock is not None:
+            running = _native.thread_running(self._thread.main)
+            if not suspect.is_still(running, clock.count):
+                self._tell_end(suspect, perf_counter())
 
     def _tell(self, event: EventLoopBlocked) -> None:
         notify(event)
@@ -356,6 +383,7 @@ def after_fork_in_child() -> None:
     """For the loop's own hook to call, when it is known who of all threads is still there."""
     for monitor in list(_monitors):
         if monitor._thread.ident == get_ident():
+            monitor._watched_id = get_native_id()
             monitor._begin()
         else:
             _monitors.discard(monitor)

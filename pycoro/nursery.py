@@ -293,7 +293,10 @@ class TaskGroup:
         scope = innermost(_current())
         error = scope.verdict() if scope is not None else None
         if error is not None:
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
 
     def forget(self, waiter: Any) -> bool:
         """Of the end of the block; see schedule.py."""

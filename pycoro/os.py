@@ -136,6 +136,24 @@ def fork_and_watch(
     return pid
 
 
+def forkpty_and_watch(
+    callback: Callable[[int, int], Any] | None = None,
+    loop: Any = None,
+    ref: bool = False,
+    forkpty: Callable[[], tuple[int, int]] = _stdlib.forkpty,
+) -> tuple[int, int]:
+    """fork_and_watch() of a child with a terminal of its own. Gives what forkpty() gives: the
+    child's number and a descriptor of that terminal."""
+    made: list[tuple[int, int]] = []
+
+    def fork() -> int:
+        made.append(forkpty())
+        return made[0][0]
+
+    fork_and_watch(callback, loop, ref, fork)
+    return made[0]
+
+
 def _reap(pid: int, callback: Callable[[int, int], Any] | None) -> None:
     try:
         done, status = waitpid(pid, 0)
@@ -147,13 +165,17 @@ def _reap(pid: int, callback: Callable[[int, int], Any] | None) -> None:
 
 forkpty = _stdlib.forkpty
 fork_gevent = fork
+forkpty_gevent = forkpty
 
 
+__implements__ = ["fork", "forkpty", "waitpid"]
 __all__ = [
     "fork",
     "fork_and_watch",
     "fork_gevent",
     "forkpty",
+    "forkpty_and_watch",
+    "forkpty_gevent",
     "make_nonblocking",
     "nb_read",
     "nb_write",

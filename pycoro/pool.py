@@ -20,7 +20,7 @@ from .loop import get_loop
 from .mapping import MappingMixin
 from .semaphore import Semaphore
 from .task import ExceptionLike, Task
-from .tasks import joinall, kill
+from .tasks import joinall, kill, raise_error_of
 from .waiting import WaitQueue
 
 
@@ -136,10 +136,10 @@ class Group(MappingMixin):
         Errors: TypeError, ValueError for a timeout that is no number."""
         members = list(self.greenlets) if raise_error else ()
         empty = not self.greenlets or self._emptied.wait_unless(self._is_empty, timeout)
-        for member in members:
-            error = getattr(member, "exception", None)
-            if error is not None:
-                raise error
+        failed = [one for one in members if getattr(one, "exception", None) is not None][:1]
+        if failed:
+            del members  # the error is going to hold this frame
+            raise_error_of(failed.pop())
         return empty
 
     def _is_empty(self) -> bool:

@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 
+__implements__ = ["SimpleQueue"]  # the stdlib's others are made of locks, which are replaced
+
+
 class Queue(SimpleQueue):
     """A SimpleQueue that counts how much of what was put is done, for join(): by task_done(). And
     it can be shut down. `unfinished_tasks`: what is to be done from the start; default, all items

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -94,6 +95,11 @@ class Idlers:
         return "<nothing else to do>"
 
 
+# Seconds. A look at descriptors and timers costs as much as several turns of tasks that only wake
+# each other: where there is always one to go on, it waits for so long. Not for who sleeps for 0.
+LOOK_EVERY = 0.0001
+
+
 class Scheduler(Coroutine):
     """The part of a Loop that knows neither time nor descriptors. It is the parent of tasks."""
 
@@ -101,6 +107,7 @@ class Scheduler(Coroutine):
         "_due",
         "_in_line",
         "_later",
+        "_look_from",
         "_stale",
         "_turn",
         "_wakeup",
@@ -128,6 +135,7 @@ class Scheduler(Coroutine):
         self._stale: dict[Any, int] = {}  # wakes on their way to who waits no more
         self._turn = Handle(look, ())
         self._in_line = True  # is _turn in `ready`?
+        self._look_from = 0.0  # by monotonic(): until then _turn lets others go first
         self._wakeup = Wakeup()
         self.ready.append(self._turn)
 
@@ -195,7 +203,10 @@ class Scheduler(Coroutine):
             error = scope.verdict()
         if error is not None:
             self._break_off()
-            raise error
+            try:
+                raise error
+            finally:
+                del error  # it holds this frame
 
     def _break_off(self) -> None:
         me = _current()
@@ -266,7 +277,10 @@ class Scheduler(Coroutine):
         errors = self.errors.pop(_current(), None)
         if errors:
             self.put_off(errors[1:])
-            raise errors[0]
+            try:
+                raise errors[0]
+            finally:
+                del errors  # which hold this frame
 
     @defer_interrupt
     def put_off(self, errors: list[BaseException]) -> None:
@@ -353,6 +367,10 @@ class Scheduler(Coroutine):
         while True:
             if isinstance(entry, Handle):
                 if entry is self._turn:
+                    if self.ready and monotonic() < self._look_from:
+                        self.ready.append(entry)
+                        entry = self.ready.popleft()
+                        continue
                     self._in_line = False
                 self._due.append(entry)
                 self._wake_up()

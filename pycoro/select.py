@@ -207,6 +207,9 @@ def select(
     return readable, writable, exceptional
 
 
+__implements__ = ["select", "poll", *(["epoll"] if _epoll is not None else [])]
+
+
 def __getattr__(name: str) -> Any:
     if name in ("kqueue", "devpoll"):
         raise AttributeError(f"pycoro.select has no {name}: it would block all tasks")

@@ -54,6 +54,7 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
     if not seconds:
         loop.enlist(None)
         loop.ready.append(me)
+        loop._look_from = 0.0  # the loop is one of the others
         loop.pass_on()
         return
     try:

@@ -15,7 +15,7 @@ import _socket
 import errno
 import os
 import socket as _stdlib
-from time import monotonic
+from math import inf
 from typing import Any
 
 from . import _native
@@ -31,7 +31,7 @@ from .dns import (
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
 from .task import sleep
-from .waiting import wait_on, wait_read, wait_to_read, wait_write
+from .waiting import cancel_wait, wait_on, wait_read, wait_readwrite, wait_to_read, wait_write
 from .watches import Watch
 
 _Base = _stdlib.socket
@@ -46,7 +46,7 @@ _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
 _LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
-_DONTWAIT: int = getattr(_stdlib, "MSG_DONTWAIT", 0)
+_DONTWAIT = int(getattr(_stdlib, "MSG_DONTWAIT", 0))  # not the enum, whose & takes microseconds
 STREAK = 128  # calls that did not wait, before a task lets the others run
 _SENDFILE_MOST = 2**30  # bytes in one call
 _INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
@@ -89,15 +89,21 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             self._watch = found
         return found
 
-    def _wait(self, direction: int, deadline: float | None = None) -> None:
-        """Waits for READ or WRITE after a call would have blocked. `deadline`: on the monotonic
-        clock, for several waits of one call."""
+    def _wait(self, direction: int, deadline: float | None = None) -> float | None:
+        """Waits for READ or WRITE after a call would have blocked. Gives the time, by the loop's
+        clock, when the timeout is over: `deadline` for further waits of the same call."""
+        watch = self._find_watch()
         timeout = self._timeout
-        if deadline is not None:
-            timeout = max(0.0, deadline - monotonic())
+        if timeout is not None:
+            now = watch.loop.clock()
+            if deadline is None:
+                deadline = now + timeout
+            else:
+                timeout = max(0.0, deadline - now)
         self._streak = 0
-        if not wait_on(self._find_watch(), direction, timeout):
+        if not wait_on(watch, direction, timeout):
             raise TimeoutError("timed out")
+        return deadline
 
     def _rest(self) -> None:
         """Many calls have gone through at once: lets the others run."""
@@ -105,22 +111,19 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         if self._timeout != 0.0 and type(_current()) is not Loop:  # a callback must not wait
             sleep(0)
 
-    def _deadline(self) -> float | None:
-        return monotonic() + self._timeout if self._timeout else None
-
     def _repeat(self, direction: int, call: Any, *args: Any, flags: int = 0) -> Any:
         """call(self, *args), as often as it would have blocked. `flags`: those in the arguments."""
         self._streak += 1
         if self._streak > STREAK:
             self._rest()
-        deadline = self._deadline()
+        deadline = None
         while True:
             try:
                 return call(self, *args)
             except BlockingIOError:
                 if self._timeout == 0.0 or (flags & _DONTWAIT and self._timeout is None):
                     raise
-            self._wait(direction, deadline)
+            deadline = self._wait(direction, deadline)
 
     # ---- timeouts ----
 
@@ -153,9 +156,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
         watch = self._watch
+        deadline = None
         if watch is not None and watch.drained and self._timeout != 0.0 and bufsize:
             if self._timeout is not None or not wait_to_read(watch):
-                self._wait(READ)
+                deadline = self._wait(READ)
             self._streak = 0
         else:
             self._streak += 1
@@ -168,7 +172,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             except BlockingIOError:
                 if self._timeout == 0.0 or (flags & _DONTWAIT and self._timeout is None):
                     raise
-            self._wait(READ)
+            deadline = self._wait(READ, deadline)
         if len(data) < bufsize and watch is not None and data and self._drains and not flags:
             watch.drained = not watch.unusual
         return data
@@ -207,16 +211,19 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             self._send_rest(memoryview(data).cast("B"), sent, flags)
 
     def _send_rest(self, view: memoryview, sent: int, flags: int) -> None:
-        deadline = self._deadline()
+        deadline = None
         size = len(view)
         while sent < size:
             try:
                 sent += _send(self, view[sent:], flags)
+                self._streak += 1
+                if self._streak > STREAK:  # whoever reads is as fast as we are
+                    self._rest()
                 continue
             except BlockingIOError:
                 if self._timeout == 0.0:
                     raise
-            self._wait(WRITE, deadline)
+            deadline = self._wait(WRITE, deadline)
 
     def sendto(self, *args: Any) -> int:
         flags = _flags_of(args, 1) if len(args) == 3 else 0
@@ -278,16 +285,17 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         if error not in (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY) or self._timeout == 0.0:
             return error
         if error == errno.EAGAIN:  # AF_UNIX: the backlog is full, and no edge will tell
-            deadline = self._deadline()
+            clock = get_loop().clock
+            over = inf if self._timeout is None else clock() + self._timeout
             while error == errno.EAGAIN:
-                if deadline is not None and monotonic() >= deadline:
+                if clock() >= over:
                     raise TimeoutError("timed out")
                 sleep(0.005)
                 error = _raw.connect_ex(self, address)
             return error
-        deadline = self._deadline()
+        deadline = None
         while error in (errno.EINPROGRESS, errno.EALREADY):
-            self._wait(WRITE, deadline)
+            deadline = self._wait(WRITE, deadline)
             error = _raw.connect_ex(self, address)  # tells of the end, and that it is no edge's
         return 0 if error == errno.EISCONN else error
 
@@ -304,7 +312,10 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
         self._forget()
         fd = super().detach()
         if fd >= 0 and self._timeout is None:  # as whoever takes it over expects
-            os.set_blocking(fd, True)
+            try:
+                os.set_blocking(fd, True)
+            except OSError:  # it was closed behind our back
+                pass
         return fd
 
     def _forget(self) -> None:
@@ -373,13 +384,20 @@ def socketpair(
     return one, other
 
 
+__implements__ = [
+    *("socket", "SocketType", "create_connection", "create_server", "fromfd", "socketpair"),
+    *("getaddrinfo", "gethostbyaddr", "gethostbyname", "gethostbyname_ex", "getfqdn"),
+    "getnameinfo",
+]
 __all__ = [
     *_stdlib.__all__,
     "gethostbyaddr",
     "gethostbyname",
     "gethostbyname_ex",
     "getnameinfo",
+    "cancel_wait",
     "wait_read",
+    "wait_readwrite",
     "wait_write",
 ]
 

@@ -27,7 +27,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         self._streak += 1
         if self._streak > STREAK:
             self._rest()
-        deadline = self._deadline()
+        deadline = None
         while True:
             try:
                 return call(*args)
@@ -39,7 +39,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 direction = WRITE
                 if self._timeout == 0.0:
                     raise
-            self._wait(direction, deadline)
+            deadline = self._wait(direction, deadline)
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         return self._retry(super().read, len, buffer)

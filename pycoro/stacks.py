@@ -51,9 +51,18 @@ def places_of(frame: Any, limit: int | None = None) -> list[Place]:
     return places
 
 
-def text_of(places: list[Place]) -> list[str]:
-    """As in a traceback, in lines: the outermost first, each with its source."""
-    summary = StackSummary.from_list(
+def summary_of(places: list[Place]) -> StackSummary:
+    """As traceback has it: the outermost first."""
+    return StackSummary.from_list(
         [(code.co_filename, line or 0, code.co_name, None) for code, line, _ in reversed(places)]
     )
+
+
+def lines_of(summary: StackSummary) -> list[str]:
+    """As in a traceback, each call with its source."""
     return [line for text in summary.format() for line in text.rstrip("\n").split("\n")]
+
+
+def text_of(places: list[Place]) -> list[str]:
+    """As in a traceback, in lines: the outermost first, each with its source."""
+    return lines_of(summary_of(places))

@@ -10,27 +10,27 @@ from __future__ import annotations
 import io as _stdlib_io
 import subprocess as _stdlib
 from os import WNOHANG
-from selectors import PollSelector as _PollSelector
 from types import SimpleNamespace
 from typing import Any
 
 from .borrow import Borrower
-from .fileobject import open_descriptor
+from .fileobject import lend, open_descriptor
 from .loop import get_loop
 from .os import wait_for_exit
-from .select import poll
+from .selectors import PollSelector
 from .task import sleep
 
 _Base = _stdlib.Popen
 _TICK = 0.02  # seconds between looks at a child whose end cannot be waited for
 
 
-class _Selector(_PollSelector):
-    _selector_cls = poll
-
-
 class Popen(_Base):  # type: ignore[type-arg]
     """As the stdlib's Popen."""
+
+    def _get_handles(self, *files: Any) -> Any:
+        for file in files:  # a pipe of another child's, say
+            lend(file)
+        return super()._get_handles(*files)  # type: ignore[misc]
 
     def _wait(self, timeout: float | None) -> int:
         clock = get_loop().clock
@@ -63,7 +63,7 @@ class Popen(_Base):  # type: ignore[type-arg]
 _stdlibs = Borrower(
     _stdlib,
     Popen=Popen,
-    _PopenSelector=_Selector,
+    _PopenSelector=PollSelector,
     io=SimpleNamespace(**{**vars(_stdlib_io), "open": open_descriptor}),
 )
 for _name in ("__init__", "communicate", "_communicate"):
@@ -76,6 +76,9 @@ check_output = _stdlibs.borrow(_stdlib.check_output)
 getoutput = _stdlibs.borrow(_stdlib.getoutput)
 getstatusoutput = _stdlibs.borrow(_stdlib.getstatusoutput)
 
+__implements__ = [
+    *("Popen", "call", "check_call", "check_output", "getoutput", "getstatusoutput", "run")
+]
 __all__ = list(_stdlib.__all__)
 
 

@@ -310,7 +310,10 @@ class Task(Spawned, Ending):
             if block:
                 self.join(timeout)
         elif block:
-            raise error
+            try:
+                raise error
+            finally:
+                del self, error  # the error holds this frame
         else:
             self._loop.call_soon(self._loop.interrupt, self, error)
 

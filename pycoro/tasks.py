@@ -235,11 +235,21 @@ def joinall(
             collector.unlink()
     ended = list(ready)[:wanted]
     if raise_error:
-        for thing in filter(_has_failed, ended):
-            if isinstance(thing, Task):
-                thing.raise_exception()
-            raise thing.exception
+        failed = [thing for thing in ended if _has_failed(thing)][:1]
+        if failed:
+            del greenlets, things, collector, ready, ended  # the error is going to hold this frame
+            raise_error_of(failed.pop())
     return ended
+
+
+def raise_error_of(thing: Any) -> None:
+    """For who has let go of the object: no frame that the error holds keeps it."""
+    try:
+        if isinstance(thing, Task):
+            thing.raise_exception()
+        raise thing.exception
+    finally:
+        del thing
 
 
 def _how_many(things: list[Any], count: int | None) -> int:

@@ -22,6 +22,7 @@ from .wakeup import defer_interrupt, is_own_handler
 
 RealLock = _stdlib.LockType
 RealRLock = _stdlib.RLock
+RealLocal = _stdlib._local
 _get_ident = _stdlib.get_ident
 _interrupt_main = _stdlib.interrupt_main
 _excepthook = threading.excepthook
@@ -48,12 +49,16 @@ def _limit(blocking: bool, timeout: float) -> float | None:
 
 
 class LockType(Semaphore):
-    """As the stdlib's lock: whoever holds it, anybody may release it."""
+    """As the stdlib's lock: whoever holds it, anybody may release it. Nor can it be derived from:
+    TypeError."""
 
     __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__(1)
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("a lock is not an acceptable base type: derive from Semaphore")
 
     @defer_interrupt
     def acquire(  # type: ignore[override]  # timeouts are threading's, -1 for none
@@ -104,9 +109,13 @@ allocate_lock = LockType  # a class, as C's functions do not become methods eith
 
 
 class RLock(lock.RLock):
-    """As the stdlib's: only its owner may release it, and acquire it again."""
+    """As the stdlib's: only its owner may release it, and acquire it again. Arguments are ignored,
+    as there; threading.RLock() refuses or warns of them."""
 
     __slots__ = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
         """True where it has been got, within `timeout` seconds."""
@@ -152,6 +161,8 @@ class ThreadHandle:
         return self._done or (self._task is not None and self._task.ready())
 
     def _set_done(self) -> None:
+        if self._task is None and not self.ident:
+            raise RuntimeError("thread not started")
         self._done = True
 
     def join(self, timeout: float | None = None) -> None:
@@ -295,6 +306,16 @@ def dummy_class(base: type[Any]) -> type[Any]:
 
 
 _local = local.local
+
+
+__implements__ = [
+    name
+    for name in (
+        *("LockType", "RLock", "_count", "_local", "_make_thread_handle", "allocate_lock"),
+        *("get_ident", "interrupt_main", "start_joinable_thread", "start_new_thread"),
+    )
+    if hasattr(_stdlib, name)
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -19,7 +19,6 @@ from .checks import check_timeout
 from .coroutine import Coroutine
 from .errors import BlockingSwitchOutError, InvalidThreadUseError
 from .loop import Loop, get_loop
-from .schedule import Handle
 from .timers import LightTimer, Timer
 
 _current = _native.current
@@ -54,7 +53,7 @@ class Timeout(BaseException):
         self.seconds = seconds
         self.exception = exception
         self.ref = ref
-        self._timer: Timer | Handle | None = None
+        self._timer: Timer | None = None
         self._raised: BaseException | None = None  # it has come, and cancel() has not
         self._loop: Loop | None = None
         self._owner: Callable[[], Coroutine | None] | None = None
@@ -114,16 +113,13 @@ class Timeout(BaseException):
 
     def _expire(self, owner: Coroutine) -> None:
         loop = self._loop
+        self._timer = None
         if loop is None or owner.dead:  # one may end without having cancelled its Timeout
-            self._timer = None
-        elif owner in loop.errors:
-            # It has not noticed yet that another has expired, say, which may take it out of our
-            # block. So we are still pending.
-            self._timer = loop.call_soon(self._expire, owner)
-        else:
-            self._timer = None
-            self._raised = self._make_error(owner)
-            loop.interrupt(owner, self._raised)
+            return
+        # It may not have noticed yet that another has expired, say, which takes it out of our
+        # block: then cancel() withdraws this.
+        self._raised = self._make_error(owner)
+        loop.interrupt(owner, self._raised)
 
     def _make_error(self, owner: Coroutine) -> BaseException:
         error: Any = self.exception
@@ -223,3 +219,5 @@ def with_timeout(
             if error is not timeout or timeout_value is _MISSING:
                 raise
             return timeout_value
+        finally:
+            del timeout  # it holds this frame where it has been raised

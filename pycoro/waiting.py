@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterator
 from errno import EBADF
 from select import POLLIN, POLLNVAL, POLLOUT
 from select import poll as _poll
-from time import monotonic
 from typing import Any
 from weakref import ref
 
@@ -324,28 +323,57 @@ def wait_any(loop: Loop, watches: list[tuple[Watch, int]], timeout: float | None
         where.forget(waiter)
 
 
-def wait_read(fd: Any, timeout: float | None = None) -> None:
-    """Waits until the descriptor, or object with fileno(), is readable. Errors: TimeoutError
-    after `timeout` seconds; OSError where it cannot be waited for or is closed meanwhile."""
-    _wait_level(fd, READ, timeout)
+def wait_read(
+    fd: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
+) -> None:
+    """Waits until the descriptor, or object with fileno(), is readable. Errors: `timeout_exc`,
+    default TimeoutError, after `timeout` seconds; OSError where it cannot be waited for or is
+    closed meanwhile."""
+    _wait_level(fd, READ, timeout, timeout_exc)
 
 
-def wait_write(fd: Any, timeout: float | None = None) -> None:
+def wait_write(
+    fd: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
+) -> None:
     """Like wait_read(), until it is writable."""
-    _wait_level(fd, WRITE, timeout)
+    _wait_level(fd, WRITE, timeout, timeout_exc)
 
 
-def _wait_level(fd: Any, direction: int, timeout: float | None) -> None:
+def wait_readwrite(
+    fd: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
+) -> None:
+    """Like wait_read(), until it is readable or writable."""
+    _wait_level(fd, READ | WRITE, timeout, timeout_exc)
+
+
+def cancel_wait(fd: Any, error: BaseException | None = None) -> None:
+    """Raises the error, default OSError (EBADF), in all that wait for the descriptor, or object
+    with fileno(), in the calling thread's loop."""
+    loop = get_loop()
+    watch = loop._watches.find(fd if isinstance(fd, int) else fd.fileno())
+    for waiter in watch.waiters() if watch is not None else ():
+        loop.interrupt(waiter, error or OSError(EBADF, "another task has cancelled the wait"))
+
+
+def _wait_level(
+    fd: Any, direction: int, timeout: float | None, timeout_exc: BaseException | None
+) -> None:
     number = fd if isinstance(fd, int) else fd.fileno()
-    deadline = None if timeout is None else monotonic() + timeout
+    loop = get_loop()
+    deadline = None if timeout is None else loop.clock() + timeout
     kernel = _poll()
-    kernel.register(number, POLLIN if direction == READ else POLLOUT)
+    mask = (POLLIN if direction & READ else 0) | (POLLOUT if direction & WRITE else 0)
+    kernel.register(number, mask)
     watch = None  # a regular file is always ready, and epoll does not take it
     while not (ready := kernel.poll(0)):  # an edge may have been an earlier one's
         if watch is None:
-            watch = get_loop().watch(number)
-        left = None if deadline is None else max(0.0, deadline - monotonic())
-        if not wait_on(watch, direction, left):
-            raise TimeoutError("timed out")
+            watch = loop.watch(number)
+        left = None if deadline is None else max(0.0, deadline - loop.clock())
+        if direction == READ | WRITE:
+            is_woken = wait_any(loop, [(watch, READ), (watch, WRITE)], left)
+        else:
+            is_woken = wait_on(watch, direction, left)
+        if not is_woken:
+            raise TimeoutError("timed out") if timeout_exc is None else timeout_exc
     if ready[0][1] & POLLNVAL:
         raise OSError(EBADF, "the descriptor is closed")

@@ -65,6 +65,13 @@ class Watch:
             wanted |= direction
         return wanted
 
+    def waiters(self) -> list[Any]:
+        """The coroutines that wait for it."""
+        waiters: dict[Any, Any] = {None: None, self.reader: self, self.writer: self}
+        waiters.update((waiter, where) for _, waiter, where in self.crowd or ())
+        del waiters[None]
+        return [waiter for waiter, where in waiters.items() if waiter._wait is where]
+
     def __repr__(self) -> str:
         return f"<Watch of descriptor {self.fd}>"
 
@@ -106,10 +113,7 @@ class Watches:
             del self._watches[watch.fd]
             if not closed:
                 self._poller.discard(watch.fd)
-        waiters: dict[Any, Any] = {None: None, watch.reader: watch, watch.writer: watch}
-        waiters.update((waiter, where) for _, waiter, where in watch.crowd or ())
-        del waiters[None]
-        return [waiter for waiter, where in waiters.items() if waiter._wait is where]
+        return watch.waiters()
 
     def rearm(self, watch: Watch) -> None:
         """What is ready now is reported once more."""

@@ -52,6 +52,7 @@ STAND_IN = """
     import os, sys
     import pycoro.greenlet
     pycoro.greenlet.__path__.append(os.path.dirname(__file__))  # which has `tests`
+    del sys.modules[__name__]  # this file's module, in whose place that is put
     pycoro.greenlet.install()
     if sys.version_info < (3, 13):
         # A field of the interpreter's that PyPI's shows for one test, which is content with this.

@@ -194,3 +194,9 @@ def test_in_a_thread_that_has_no_loop(server: Server) -> None:
     server.gate.set()
     answer = in_thread(lambda: dns.gethostbyname("a.example"))
     assert answer == [("a.example",), ["10.0.0.1"]]
+
+
+def test_a_wrong_address_is_refused_at_once(server: Server, monkeypatch: Any) -> None:
+    monkeypatch.setattr(dns, "ask", None)  # no thread is asked
+    with pytest.raises(TypeError):
+        dns.getnameinfo("127.0.0.1", 0)

@@ -17,6 +17,7 @@ from typing import Any
 
 import greenlet
 import pytest
+from helpers import in_thread
 
 import pycoro.greenlet
 
@@ -231,6 +232,22 @@ def test_a_class_that_fails_to_be_made_is_thrown_as_what_it_raised() -> None:
         log.append(one.throw(ValueError, (1, 2)))
 
     both(scenario)
+
+
+def test_a_class_of_exceptions_that_cannot_be_asked_for_its_subclasses() -> None:
+    class Meta(type):
+        def __subclasscheck__(cls, other: type) -> bool:
+            raise KeyError("asked")
+
+    class Fails(Exception, metaclass=Meta):
+        pass
+
+    def scenario(api: Any, log: Log) -> None:
+        one = api.greenlet(lambda: api.getcurrent().parent.switch())
+        one.switch()
+        log.append(outcome(lambda: one.throw(Fails("thrown"))))
+
+    both(scenario)  # Python 3.11 asks at any raise, and has the KeyError instead
 
 
 def test_run_that_is_looked_up_by_code() -> None:
@@ -573,6 +590,39 @@ def test_a_trace_function_that_switches_stops_tracing_in_all() -> None:
             sys.settrace(None)
 
     both(scenario)
+
+
+def test_a_recursion_of_greenlets_comes_to_an_end() -> None:
+    def scenario(api: Any, log: Log) -> None:
+        def again() -> None:
+            api.greenlet(again).switch()
+
+        def calls_left(count: int = 0) -> int:
+            try:
+                return calls_left(count + 1)
+            except RecursionError:
+                return count
+
+        def start_at(depth: int) -> int:
+            return start_at(depth - 1) if depth else api.greenlet(calls_left).switch()
+
+        with pytest.raises(RecursionError):
+            again()
+        log.append(start_at(0) - start_at(100))
+
+    assert both(scenario) == [100]
+
+
+def test_no_code_of_the_module_is_seen_by_trace_functions() -> None:
+    def scenario(api: Any, log: Log) -> None:
+        def run() -> None:
+            sys.settrace(lambda frame, *_: log.append(frame.f_code.co_name))
+            api.greenlet(lambda: None).switch()
+            sys.settrace(None)
+
+        in_thread(run)  # in which it is the first
+
+    assert both(scenario) == ["<lambda>"]
 
 
 def test_deep_chains_of_parents_are_deallocated() -> None:

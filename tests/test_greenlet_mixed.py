@@ -98,6 +98,14 @@ def test_who_holds_a_tasks_greenlet_holds_the_task() -> None:
     assert log == ["unwound"]
 
 
+def test_a_task_with_rubbish_for_its_greenlets_attributes() -> None:
+    def body() -> Any:
+        current()._notes = {"greenlet": 5}
+        return getcurrent().__dict__
+
+    assert Coroutine(body).switch() == {}
+
+
 def test_genlets_in_tasks() -> None:
     def count() -> None:
         for i in range(3):

@@ -25,6 +25,7 @@ from pycoro.lock import (
     Semaphore,
 )
 from pycoro.scope import CancelScope
+from pycoro.turns import TurnClock
 
 SEMAPHORES = ["Semaphore", "BoundedSemaphore"]
 LOCKS = [*SEMAPHORES, "RLock"]
@@ -965,3 +966,48 @@ def test_a_fork_s_child_hands_nothing_to_the_parent_s_waiters() -> None:
         "-Wignore::DeprecationWarning",  # of forking with threads
     )
     assert lines == ["True", "parent"]
+
+
+def test_a_kill_is_not_lost_where_a_time_limit_comes_before_the_lock() -> None:
+    def waits() -> None:
+        with condition:
+            try:
+                with pycoro.Timeout(0.002):
+                    condition.wait()
+            except pycoro.Timeout:
+                log.append("the time was over")
+        log.append("goes on")
+
+    log: list[str] = []
+    condition = Condition()
+    task = pycoro.spawn(waits)
+    pycoro.sleep(0)
+    with condition:
+        task.kill(block=False)
+        pycoro.sleep(0.005)  # the kill has broken off its wait, and now it waits for the lock
+    task.join()
+    assert log == []
+    assert isinstance(task.value, pycoro.GreenletExit)
+
+
+def test_two_time_limits_that_wait_for_a_lock_keep_no_processor_busy() -> None:
+    def waits() -> None:
+        with condition:
+            with pycoro.Timeout(0.001) as outer, pycoro.Timeout(0.002):
+                try:
+                    condition.wait()
+                except pycoro.Timeout as error:
+                    log.append(error is outer)
+
+    log: list[bool] = []
+    condition = Condition()
+    task = pycoro.spawn(waits)
+    pycoro.sleep(0)
+    with condition:
+        condition.notify()
+        clock = TurnClock.of(pycoro.get_loop(), log)
+        pycoro.sleep(0.01)
+        clock.remove(log)
+    task.join()
+    assert clock.count < 10
+    assert log == [True]

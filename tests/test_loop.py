@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextvars
+import errno
 import gc
 import io
 import os
@@ -333,6 +334,31 @@ def test_wait_read_sees_what_was_there_before() -> None:
     get_loop().unwatch(writer)
     os.close(reader)
     os.close(writer)
+
+
+def test_a_wait_for_a_descriptor_can_be_cancelled() -> None:
+    one, other = socketpair()
+    error = KeyError("mine")
+    tasks = [
+        pycoro.spawn(wait, one) for wait in (wait_read, wait_read, pycoro.socket.wait_readwrite)
+    ]
+    pycoro.sleep(0)
+    assert [task.ready() for task in tasks] == [False, False, True]  # it is writable
+    pycoro.socket.cancel_wait(one)
+    pycoro.socket.cancel_wait(other, error)  # nobody waits
+    pycoro.joinall(tasks)
+    assert [getattr(task.exception, "errno", None) for task in tasks[:2]] == [errno.EBADF] * 2
+    reading = pycoro.spawn(wait_read, one)
+    pycoro.sleep(0)
+    pycoro.socket.cancel_wait(one.fileno(), error)
+    reading.join()
+    assert reading.exception is error
+    with pytest.raises(KeyError, match="mine"):
+        wait_read(one, 0.001, error)
+    other.send(b"x")
+    wait_read(one)  # it is of use as before
+    one.close()
+    other.close()
 
 
 def test_a_regular_file_is_always_ready() -> None:
@@ -696,3 +722,64 @@ def test_the_example_of_events_and_handlers() -> None:
         ],
         "",
     )
+
+
+def relay(turns: list[int], is_over: Any) -> list[pycoro.Task]:
+    """Two tasks that wake each other until is_over(), so that there is always one to go on."""
+    queues = [WaitQueue(), WaitQueue()]
+
+    def runs(mine: WaitQueue, other: WaitQueue) -> None:
+        while not is_over():
+            turns[0] += 1
+            other.wake_one()
+            mine.wait()
+        other.wake_one()
+
+    return [spawn(runs, *queues), spawn(runs, *reversed(queues))]
+
+
+def test_tasks_that_wake_each_other_do_so_without_a_look_each_time() -> None:
+    loop, looks, turns = get_loop(), [0], [0]
+    former = loop._watches.poll
+
+    def poll(seconds: float) -> Any:
+        looks[0] += 1
+        return former(seconds)
+
+    loop._watches.poll = poll  # type: ignore[method-assign]
+    try:
+        pycoro.joinall(relay(turns, lambda: turns[0] >= 3000))
+    finally:
+        del loop._watches.poll
+    assert looks[0] < turns[0] / 2
+
+
+@pytest.mark.parametrize("what", ["timer", "descriptor", "thread"])
+def test_tasks_that_wake_each_other_keep_nobody_waiting(what: str) -> None:
+    over: list[bool] = []
+    left, right = socketpair()
+    tasks = relay([0], lambda: over)
+    if what == "timer":
+        get_loop().call_later(0.001, over.append, True)
+    elif what == "descriptor":
+        tasks.append(spawn(lambda: over.append(bool(left.recv(1)))))
+        tasks.append(spawn(right.send, b"x"))
+    else:
+        thread = threading.Thread(target=get_loop().call_soon_threadsafe, args=(over.append, True))
+        tasks.append(spawn(thread.start))
+    pycoro.joinall(tasks)
+    left.close()
+    right.close()
+
+
+def test_a_sleep_of_0_is_a_turn_for_the_loop_as_well() -> None:
+    left, right = socketpair()
+    for turn in range(20):
+        task = spawn(left.recv, 1)
+        pycoro.sleep(0)
+        right.send(b"x")
+        pycoro.sleep(0)
+        pycoro.sleep(0)
+        assert task.ready(), turn
+    left.close()
+    right.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib
 import select
 import selectors
 import socket
@@ -12,12 +13,17 @@ import subprocess
 import sys
 import threading
 import time
+import types
 import urllib.request
 from pathlib import Path
+from typing import Any
 
+import gevent.monkey
 import pytest
+from helpers import run_python
 
 import pycoro
+import pycoro.threading
 from pycoro import joinall, monkey, spawn
 from pycoro.waiting import WaitQueue
 
@@ -240,3 +246,97 @@ def test_every_line_of_the_table_fits_the_stdlib() -> None:
     new = ("_thread", "start_joinable_thread") not in missing
     assert new == (("threading", "_set_sentinel") in missing)
     assert new != bool({name for _, name in missing} & handles)
+
+
+def test_modules_and_names_can_be_patched_one_by_one() -> None:
+    copy = types.ModuleType("a_copy")
+    copy.sleep = time.sleep  # type: ignore[attr-defined]
+    sys.modules["a_copy"] = copy
+    try:
+        assert monkey.patch_module(copy, pycoro.time)
+        assert copy.sleep is pycoro.sleep  # type: ignore[attr-defined]
+        assert monkey.get_original("a_copy", "sleep") is ORIGINAL[1]
+        monkey.patch_item(copy, "new", 1)
+        monkey.remove_item(copy, "sleep")
+        monkey.remove_item(copy, "nothing")
+        assert (copy.new, hasattr(copy, "sleep")) == (1, False)  # type: ignore[attr-defined]
+        assert monkey.get_original(["no_such_module", "a_copy"], "sleep") is ORIGINAL[1]
+        assert monkey.get_original("a_copy", ["sleep"]) == [ORIGINAL[1]]
+        assert monkey.get_original("a_copy", "new") == 1  # there was none: as gevent's
+        with pytest.raises(ImportError):
+            monkey.get_original(["no_such_module", "nor_this"], "sleep")
+        with pytest.raises(AttributeError, match="say which items"):
+            monkey.patch_module(copy, types)
+        with pytest.raises(AttributeError):
+            monkey.patch_module(copy, pycoro.time, ["sleep", "no_such_name"])
+    finally:
+        monkey.unpatch_all()
+        del sys.modules["a_copy"]
+    assert (copy.sleep, hasattr(copy, "new")) == (ORIGINAL[1], False)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (time, "sleep"),
+        (socket, "getaddrinfo"),
+        (selectors, "EpollSelector"),
+        (ssl, "SSLContext"),
+        (subprocess, "Popen"),
+    ],
+)
+def test_a_module_and_ours_that_stands_for_it(module: Any, name: str) -> None:
+    ours = importlib.import_module(f"pycoro.{module.__name__}")
+    try:
+        assert monkey.patch_module(module, ours)
+        assert monkey.is_module_patched(module.__name__)
+        if name in ("SSLContext", "EpollSelector"):  # told what to use
+            assert not monkey.is_object_patched(module.__name__, name)
+        else:
+            assert getattr(module, name) is getattr(ours, name)
+    finally:
+        monkey.unpatch_all()
+    assert not monkey.is_anything_patched()
+
+
+def test_every_patch_of_gevents_is_here_and_can_be_called_twice() -> None:
+    names = ["builtins", "contextvars", "dns", "os", "queue", "select", "signal", "socket", "ssl"]
+    names += ["subprocess", "sys", "time", "selectors"]
+    streams = sys.stdin, sys.stdout, sys.stderr
+    try:
+        for name in names * 2:
+            getattr(monkey, f"patch_{name}")()
+        assert type(sys.stdin) is pycoro.fileobject.FileObjectThread
+    finally:
+        monkey.unpatch_all()
+    assert (sys.stdin, sys.stdout, sys.stderr) == streams
+    missing = [name for name in gevent.monkey.__all__ if not hasattr(monkey, name)]
+    assert missing == ["main"]  # python -m pycoro.monkey
+
+
+def test_patched_streams_serve_until_the_end() -> None:
+    done = run_python("""
+        import atexit, sys
+        from pycoro import monkey
+        monkey.patch_all(sys=True)
+        atexit.register(print, "at the end")
+        print(sys.stdin.readline().strip(), type(sys.stdout).__name__)
+        print("to stderr", file=sys.stderr)
+        sys.stdout.write("no newline")
+    """)
+    assert (done.returncode, done.stderr) == (0, "to stderr\n")
+    assert done.stdout == " FileObjectThread\nno newlineat the end\n"
+
+
+def test_modules_of_ours_under_the_stdlibs_names() -> None:
+    ours = [pycoro.os, pycoro.queue, pycoro.select, pycoro.selectors, pycoro.socket, pycoro.ssl]
+    ours += [pycoro.subprocess, pycoro.thread, pycoro.threading, pycoro.time]
+    for module in ours:
+        for name in [*getattr(module, "__all__", []), *getattr(module, "__implements__", [])]:
+            getattr(module, name)
+    assert pycoro.time.monotonic is time.monotonic
+    one, other = pycoro.socket.socketpair()
+    with pycoro.selectors.DefaultSelector() as selector, one, other:
+        selector.register(one, pycoro.selectors.EVENT_READ)
+        spawn(other.send, b"x")
+        assert [key.fileobj for key, _ in selector.select()] == [one]

@@ -116,6 +116,17 @@ def test_fork_and_watch_reaps_and_calls() -> None:
     assert ended == [(pid, 7 << 8)]
 
 
+def test_forkpty_and_watch_gives_the_terminal_too() -> None:
+    ended: list[tuple[int, int]] = []
+    pid, terminal = os.forkpty_and_watch(lambda *end: ended.append(end))
+    if pid == 0:
+        stdlib._exit(7 if stdlib.isatty(0) else 8)
+    while not ended:
+        sleep(0.001)
+    assert ended == [(pid, 7 << 8)]
+    stdlib.close(terminal)
+
+
 def test_descriptors_read_and_write_without_blocking(pipe: tuple[int, int]) -> None:
     reader, writer = pipe
     assert (os.make_nonblocking(reader), os.make_nonblocking(reader)) == (True, None)

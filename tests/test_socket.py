@@ -556,3 +556,10 @@ def test_a_detached_descriptor_blocks_as_the_socket_did() -> None:
         assert os.get_blocking(fd) is blocks
         os.close(fd)
         other.close()
+
+
+def test_what_was_closed_behind_our_back_can_be_detached() -> None:
+    first = socket.socket()
+    second = socket.socket(fileno=first.fileno())
+    first.close()
+    assert second.detach() >= 0

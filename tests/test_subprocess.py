@@ -108,3 +108,36 @@ def test_failures_are_the_stdlibs() -> None:
     assert subprocess.getoutput("echo hello; false") == "hello"
     assert subprocess.getstatusoutput("exit 3") == (3, "")
     assert issubclass(subprocess.Popen, stdlib.Popen)
+
+
+def test_children_in_a_row() -> None:
+    """Each reads what the one before it writes, by a pipe that blocks as it expects."""
+    first = subprocess.Popen(python(ECHO), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdin is not None and first.stdout is not None
+    second = subprocess.Popen(python(ECHO), stdin=first.stdout, stdout=subprocess.PIPE)
+    assert second.stdout is not None
+    first.stdout.close()
+    first.stdin.write(b"abc")
+    first.stdin.close()
+    assert second.stdout.read() == b"ABC"
+    assert (first.wait(), second.wait()) == (0, 0)
+    second.stdout.close()
+
+
+def test_a_pipe_that_a_child_has_too_is_waited_for_all_the_same() -> None:
+    log: list[str] = []
+    first = subprocess.Popen(python(ECHO), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert first.stdin is not None and first.stdout is not None
+    second = subprocess.Popen(python(""), stdin=first.stdout.fileno(), stdout=first.stdin)
+    assert second.wait() == 0
+    assert os.get_blocking(first.stdin.fileno()) and os.get_blocking(first.stdout.fileno())
+    reading = spawn(first.stdout.read)
+    spawn(log.append, "others run")
+    sleep(0)
+    sleep(0)
+    assert (reading.ready(), log) == (False, ["others run"])
+    writing = spawn(lambda: (first.stdin.write(b"a" * 200_000), first.stdin.close()))
+    assert reading.get() == b"A" * 200_000
+    writing.get()
+    assert first.wait() == 0
+    first.stdout.close()

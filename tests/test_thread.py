@@ -20,7 +20,7 @@ def test_threads_take_turns_where_they_wait() -> None:
     assert patched("""
 log = []
 def run(number):
-    time.sleep(0.01 * number)
+    time.sleep(0.1 * number)
     log.append((number, threading.current_thread().name))
 threads = [threading.Thread(target=run, args=(n,), name=f"t{n}") for n in (3, 1, 2)]
 for thread in threads: thread.start()
@@ -187,6 +187,59 @@ def test_locks_refuse_what_the_stdlibs_refuse() -> None:
     with pytest.raises(OverflowError):
         lock.acquire(timeout=1e20)
     assert (lock.locked(), lock.acquire(), lock.locked()) == (False, True, True)
+    with pytest.raises(TypeError, match="not an acceptable base type"):
+        type("Own", (type(lock),), {})
+
+
+def test_rlock_is_the_stdlibs_function_that_makes_ours() -> None:
+    assert patched("""
+import warnings
+print(type(threading.RLock()) is pycoro.thread.RLock)
+warnings.simplefilter("ignore")
+try:
+    print(type(threading.RLock(1)).__module__)
+except TypeError:
+    print("pycoro.thread")  # from 3.14 on it takes no arguments
+""") == ["True", "pycoro.thread"]
+
+
+def test_the_threading_module_of_ours_needs_no_patch() -> None:
+    done = run_python("""
+        import threading as real
+        import pycoro
+        from pycoro import threading
+        log, gate, begun = [], threading.Event(), threading.Barrier(3)
+        def work():
+            begun.wait()
+            log.append(threading.current_thread().name)
+            gate.wait()
+        threads = [threading.Thread(target=work, name=name) for name in "ab"]
+        for thread in threads: thread.start()
+        begun.wait()
+        print(threading.active_count(), real.active_count(), threading.current_thread().name)
+        threading.Timer(0, gate.set).start()
+        for thread in threads: thread.join()
+        print(log, [thread.is_alive() for thread in threads], threading.active_count())
+        print(pycoro.spawn(lambda: threading.current_thread().daemon).get())
+        print(type(threading.Lock()) is pycoro.thread.LockType, real.Thread is threading.Thread)
+        end = threading.Event()
+        def late():
+            end.wait()
+            print("waited for", flush=True)
+        threading.Thread(target=late).start()
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        threading.Thread(target=lambda: 1 / 0, name="fails").start()
+        pycoro.spawn_later(0.01, end.set)
+    """)
+    assert done.stdout.splitlines() == [
+        "3 1 MainThread",
+        "['a', 'b'] [False, False] 1",
+        "True",
+        "True False",
+        "waited for",
+    ], done.stderr
+    assert "Exception in thread fails" in done.stderr
+    assert "ZeroDivisionError" in done.stderr
 
 
 # ---- what was imported before the patch ----
@@ -212,10 +265,31 @@ def test_names_and_free_locks_of_before_are_put_right() -> None:
     """) == ["True pycoro.thread pycoro.thread", "item", "True"]
 
 
+def test_what_was_put_right_is_told_to_who_asks() -> None:
+    assert output_of("""
+        import threading
+        from time import sleep
+        lock, values = threading.Lock(), threading.local()
+        values.name = "main"
+        from pycoro import monkey, spawn
+        monkey.patch_all()
+        print(values.name, type(values).__module__, spawn(lambda: hasattr(values, "name")).get())
+        report = monkey.report()
+        print([line for line in report if "time.sleep" in line and "__main__" in line] != [])
+        print([line for line in report if line.endswith("_local object(s) were made before the "
+               "patch: replaced where they lay")] != [])
+        print([line for line in report if " lock object(s) were made before" in line] != [])
+        monkey.unpatch_all()
+        print(monkey.report(), values.name, type(values).__module__)
+    """) == ["main pycoro.local False", "True", "True", "True", "[] main _thread"]
+
+
 def test_what_cannot_be_put_right_is_told() -> None:
     done = run_python("""
         import socket, threading
         class Own(socket.socket): pass
+        class Values(threading.local): pass
+        early = Own(), socket.socket()
         lock, begun, over = threading.Lock(), threading.Event(), threading.Event()
         lock.acquire()
         thread = threading.Thread(target=lambda: (begun.set(), over.wait()), name="early")
@@ -228,6 +302,8 @@ def test_what_cannot_be_put_right_is_told() -> None:
     """)
     assert done.returncode == 0, done.stderr
     assert "__main__.Own was derived from socket" in done.stderr
+    assert "__main__.Values was derived from _local before the patch: it is shared" in done.stderr
+    assert "2 socket object(s) were made before the patch" in done.stderr
     assert "1 lock(s) were held" in done.stderr
     assert "threads run already: early" in done.stderr
     assert "MonkeyPatchWarning" in done.stderr

@@ -4,11 +4,12 @@ install() puts this module in its place, for programs that import greenlet; do t
 `python -m pycoro.greenlet program` does it, then runs the program. The C API is there, too:
 extension modules compiled for greenlet run on it, gevent's among them.
 
-What differs: each greenlet has a stack of its own, of pycoro.stack_size() bytes, where PyPI's have
-the thread's, and counts its calls from none; nothing is copied, so _stack_saved is what is in use.
-A suspended greenlet that is in a cycle of garbage is unwound by the collector, where PyPI's is
-lost, up to Python 3.14. Not there, for there is nothing for them to do: UnswitchableGreenlet and
-_greenlet.get_tstate_trash_delete_nesting(), which test PyPI's copying; the folder of C headers.
+What differs (docs/greenlet.md has a table of all): each greenlet has a stack of its own, of
+pycoro.stack_size() bytes, where PyPI's have the thread's; nothing is copied, so _stack_saved is
+what is in use. A suspended greenlet that is in a cycle of garbage is unwound by the collector,
+where PyPI's is lost, up to Python 3.14. Not there, for there is nothing for them to do:
+UnswitchableGreenlet and _greenlet.get_tstate_trash_delete_nesting(), which test PyPI's copying; the
+folder of C headers.
 """
 
 from __future__ import annotations

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import late
+from .blocked import Audit
 from .late import MonkeyPatchWarning
 from .table import TABLE
 
 __all__ = [
+    "Audit",
     "MonkeyPatchWarning",
+    "audit",
     "get_original",
     "is_anything_patched",
     "is_module_patched",
@@ -26,6 +29,7 @@ __all__ = [
     "patch_builtins",
     "patch_contextvars",
     "patch_dns",
+    "patch_item",
     "patch_module",
     "patch_os",
     "patch_queue",
@@ -38,10 +42,23 @@ __all__ = [
     "patch_sys",
     "patch_thread",
     "patch_time",
+    "remove_item",
+    "report",
     "unpatch_all",
 ]
 
+_audits: list[Audit] = []  # of patch_all()
 _originals: dict[tuple[str, str], Any] = {}  # (where, name) -> what was there before
+_NOTHING = object()  # there was no such name
+
+# By module, the parts of the table that patch it.
+PARTS_OF = {
+    **{name: [name] for name in ("os", "queue", "select", "ssl", "subprocess", "time")},
+    "selectors": ["select"],
+    "socket": ["socket", "dns"],
+    "_thread": ["thread"],
+    "threading": ["thread"],
+}
 
 
 def patch(name: str) -> None:
@@ -117,7 +134,7 @@ def patch_thread(
     with existing_locks, locks from before are replaced where that can be done."""
     patch("thread")
     if existing_locks:
-        late.renew_locks(_originals)
+        _warn(late.renew(_originals))
 
 
 def patch_signal() -> None:
@@ -157,11 +174,13 @@ def patch_all(
     signal: bool = True,
     queue: bool = True,
     contextvars: bool = True,
+    audit: float | bool = False,
     **others: Any,
 ) -> bool:
     """All of them, or those that are not excluded by False. What was imported before and holds an
     original by name is given the replacement where that can be done; a MonkeyPatchWarning tells of
-    what cannot be. `others` are for gevent's callers. True, as gevent's."""
+    what cannot be. `audit`: audit(), of so many seconds, or by default where that is True; until
+    unpatch_all(). `others` are for gevent's callers. True, as gevent's."""
     chosen = {"os": os, "time": time, "thread": thread, "socket": socket, "dns": dns, "ssl": ssl}
     chosen |= {"select": select, "subprocess": subprocess, "queue": queue}
     for name, wanted in chosen.items():
@@ -169,12 +188,29 @@ def patch_all(
             patch(name)
     if sys:
         patch_sys()
-    found = late.repair(_originals, _replacements())
-    if thread:
-        found += late.renew_locks(_originals)
-    for sentence in found:
-        warnings.warn(sentence, MonkeyPatchWarning, stacklevel=2)
+    _warn(late.repair(_originals, _replacements()) + (late.renew(_originals) if thread else []))
+    if audit:
+        _audits.append(Audit() if audit is True else Audit(audit))
     return True
+
+
+def _warn(sentences: list[str]) -> None:
+    for sentence in sentences:
+        warnings.warn(sentence, MonkeyPatchWarning, stacklevel=3)
+
+
+def report() -> list[str]:
+    """What was imported before the patch and held an original, and what was done about it: a
+    sentence each. What could not be put right has been warned of as well."""
+    return late.report()
+
+
+def audit(seconds: float = 0.1, write: Callable[[str], object] | None = None) -> Audit:
+    """Tells, on stderr or by write(text), of whatever blocks the calling thread's loop for more
+    than `seconds` in spite of the patches: with its stack as it happens, the first time for each
+    place, and summed up at the end of the process or at the Audit's stop(). What is over within
+    half as much again may go unnoticed. Errors: TypeError, ValueError for what is no time."""
+    return Audit(seconds, write)
 
 
 def _replacements() -> dict[int, tuple[Any, Any]]:
@@ -187,34 +223,75 @@ def patch_module(
     target_module: Any, source_module: Any, items: Iterable[str] | None = None
 ) -> bool:
     """Puts the `items` of the source module, or all that it lists in __implements__, into the
-    target module. True, as gevent's. Errors: AttributeError for an item that is not there."""
-    names = source_module.__implements__ if items is None else items
-    where = target_module.__name__
-    for name in names:
-        replacement = getattr(source_module, name)
-        if (where, name) not in _originals and hasattr(target_module, name):
-            _originals[where, name] = getattr(target_module, name)
-        setattr(target_module, name, replacement)
+    target module. For a module of the standard library and ours that stands for it: patch(). True,
+    as gevent's. Errors: AttributeError for an item that is not there, and for a source without
+    __implements__ where no items are given."""
+    name = target_module.__name__
+    if items is None and source_module.__name__ == f"pycoro.{name.lstrip('_')}":
+        for part in PARTS_OF.get(name, ()):
+            patch(part)
+        return True
+    names = list(getattr(source_module, "__implements__", ()) if items is None else items)
+    if not names:
+        raise AttributeError(
+            f"{source_module.__name__} has no __implements__: say which items are to be patched"
+        )
+    for new in [(name, getattr(source_module, name)) for name in names]:
+        patch_item(target_module, *new)
     return True
+
+
+def patch_item(module: Any, attr: str, newitem: Any) -> None:
+    """Replaces a name of a module, or gives it a new one; get_original() and unpatch_all() know of
+    that."""
+    _keep(module, attr)
+    setattr(module, attr, newitem)
+
+
+def remove_item(module: Any, attr: str) -> None:
+    """Takes a name out of a module, if it is there, until unpatch_all()."""
+    if hasattr(module, attr):
+        _keep(module, attr)
+        delattr(module, attr)
+
+
+def _keep(module: Any, attribute: str) -> None:
+    key = (module.__name__, attribute)
+    if key not in _originals:
+        _originals[key] = getattr(module, attribute, _NOTHING)
 
 
 def unpatch_all() -> None:
     """Puts the originals back. For tests: who holds a replacement keeps it, and locks and threads
     that are tasks stay so."""
     for (where, attribute), original in list(_originals.items()):
-        setattr(_find(where), attribute, original)
+        if original is _NOTHING:
+            delattr(_find(where), attribute)
+        else:
+            setattr(_find(where), attribute, original)
         del _originals[where, attribute]
     late.undo()
+    while _audits:
+        _audits.pop().stop()
 
 
-def get_original(module: str, name: str | Iterable[str]) -> Any:
-    """What the module's name stood for before it was patched; for several names, a list. Errors:
-    AttributeError, ModuleNotFoundError."""
-    if not isinstance(name, str):
-        return [get_original(module, each) for each in name]
-    if (module, name) in _originals:
-        return _originals[module, name]
-    return getattr(importlib.import_module(module), name)
+def get_original(mod_name: str | Iterable[str], item_name: str | Iterable[str]) -> Any:
+    """What the module's name stood for before it was patched; for several names, a list. Of several
+    modules the first that can be imported. Errors: AttributeError, ImportError."""
+    if not isinstance(mod_name, str):
+        *others, last = mod_name
+        for each in others:
+            try:
+                return get_original(each, item_name)
+            except ImportError:
+                pass
+        return get_original(last, item_name)
+    if not isinstance(item_name, str):
+        return [get_original(mod_name, each) for each in item_name]
+    original = _originals.get((mod_name, item_name), _NOTHING)
+    if original is _NOTHING:
+        return getattr(importlib.import_module(mod_name), item_name)
+    return original
 
 
 def is_module_patched(module: str) -> bool:

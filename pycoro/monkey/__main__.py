@@ -1,11 +1,12 @@
-"""`python -m pycoro.monkey [--module] [--no-WHAT ...] program args`: runs a program patched."""
+"""`python -m pycoro.monkey [--module] [--audit[=MS]] [--no-WHAT ...] program args`: runs a program
+patched."""
 
 from __future__ import annotations
 
 import runpy
 import sys
 
-from . import patch_all
+from . import audit, patch_all
 
 PARTS = [
     "socket",
@@ -22,11 +23,16 @@ PARTS = [
     "queue",
 ]
 
-USAGE = f"""usage: python -m pycoro.monkey [--module] [--WHAT | --no-WHAT ...] program [args ...]
+USAGE = f"""usage: python -m pycoro.monkey [--module] [--audit[=MS]] [--WHAT | --no-WHAT ...]
+                               program [args ...]
 
 Runs a program unchanged, after monkey.patch_all(): its sockets, threads, locks, queues, child
 processes and sleeps let other tasks run while they wait. With --module, `program` is the name of a
 module, as of python -m. --no-WHAT leaves a part alone, --WHAT adds one that is not a default (sys).
+
+--audit tells on stderr of each place that keeps all other tasks waiting for more than MS
+milliseconds (default: 100), with its stack, and sums up at the end: calls that block in spite of
+the patches, and long computations.
 
 WHAT: {", ".join(PARTS)}
 """
@@ -35,6 +41,7 @@ WHAT: {", ".join(PARTS)}
 def main(argv: list[str]) -> None:
     options: dict[str, bool] = {}
     as_module = False
+    limit: float | None = None
     while argv and argv[0].startswith("-"):
         option = argv.pop(0)
         if option in ("--module", "-m"):
@@ -43,6 +50,9 @@ def main(argv: list[str]) -> None:
         if option in ("--help", "-h"):
             print(USAGE)
             return
+        if option == "--audit" or option.startswith("--audit="):
+            limit = _seconds(option)
+            continue
         name = option.removeprefix("--")
         wanted = not name.startswith("no-")
         name = name.removeprefix("no-")
@@ -53,11 +63,24 @@ def main(argv: list[str]) -> None:
         sys.exit(USAGE)
     sys.argv = argv
     patch_all(**options)
+    if limit is not None:
+        audit(limit)
     if as_module:
         runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
     else:
         sys.path[0] = str(argv[0]).rpartition("/")[0]
         runpy.run_path(argv[0], run_name="__main__")
+
+
+def _seconds(option: str) -> float:
+    text = option.removeprefix("--audit").removeprefix("=") or "100"
+    try:
+        milliseconds = float(text)
+    except ValueError:
+        milliseconds = 0.0
+    if not 0 < milliseconds < float("inf"):
+        sys.exit(f"pycoro.monkey: --audit takes a number of milliseconds, not {text!r}")
+    return milliseconds / 1000
 
 
 if __name__ == "__main__":

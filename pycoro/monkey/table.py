@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from .. import dns, os, queue, select, socket, ssl, subprocess, task, thread
+from .. import dns, os, queue, select, socket, ssl, subprocess, thread, time
 from .. import local as _local
 
 # patch -> (where, name, replacement); `where` is a module, or a class in one. Of `thread` not all
@@ -32,7 +32,7 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("ssl:SSLContext", "sslsocket_class", ssl.SSLSocket),
     ],
     "time": [
-        ("time", "sleep", task.sleep),
+        ("time", "sleep", time.sleep),
     ],
     "select": [
         ("select", "select", select.select),
@@ -71,7 +71,6 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("threading", "Lock", thread.LockType),
         ("threading", "_LockType", thread.LockType),
         ("threading", "_CRLock", thread.RLock),
-        ("threading", "RLock", thread.RLock),
         ("threading", "get_ident", thread.get_ident),
         ("threading", "local", _local.local),
         ("threading", "_start_new_thread", thread.start_new_thread),

@@ -16,10 +16,15 @@ MODULES = [
 ]
 
 _PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
+_SPINS = "has a thread spin until another has run: coroutines take turns where they wait"
 _FLAG = "looks at O_NONBLOCK of the descriptor, which is always set here"
 
 # module -> {pattern of Class.test_name: reason}
 SKIPS: dict[str, dict[str, str]] = {
+    "test_queue": {
+        "*Test.test_shutdown_all_methods_in_many_threads": _SPINS,
+        "*Test.test_shutdown_immediate_all_methods_in_many_threads": _SPINS,
+    },
     "test_select": {
         "SelectTestCase.test_disallow_instantiation": "a polling object here is a class in Python",
     },
@@ -28,6 +33,7 @@ SKIPS: dict[str, dict[str, str]] = {
         "QueueListenerTest.test_no_messages_in_queue_after_stop": _PROCESSES,
         "QueueListenerTest.test_queue_full": _PROCESSES,
         "ConfigDictTest.test_multiprocessing_queues": _PROCESSES,
+        "ConfigDictTest.test_config_queue_handler": _SPINS,
     },
     "test_thread": {
         "TestForkInThread.test_forkinthread": "the main program blocks in os.read(), which no "
@@ -36,8 +42,7 @@ SKIPS: dict[str, dict[str, str]] = {
         "Loop.handle_error()",
     },
     "test_threading": {
-        "InterruptMainTests.test_can_interrupt_tight_loops": "has a thread spin until another has "
-        "run: coroutines take turns where they wait",
+        "InterruptMainTests.test_can_interrupt_tight_loops": _SPINS,
         "MiscTestCase.test__all__": "wants all names to come from threading",
         "ThreadTests.test_PyThreadState_SetAsyncExc": "raises in a thread of the system's",
         "ThreadTests.test_disallow_instantiation": "a lock here is a class in Python",
@@ -50,7 +55,28 @@ SKIPS: dict[str, dict[str, str]] = {
         "SimpleBackgroundTests.test_makefile_close": "expects a descriptor's number to stay "
         "unused, while the server's thread opens some of its own",
     },
+    "test_signal": {
+        "StressTest.test_stress_modifying_handlers": _SPINS,
+    },
+    "test_fork1": {
+        "ForkTest.test_threaded_import_lock_fork": "the interpreter's lock of imports belongs to a "
+        "thread of the system's",
+    },
+    "test_asyncio.test_subprocess": {
+        "GenericWatcherTests.test_create_subprocess_with_pidfd": "asyncio allows one running loop "
+        "to a thread of the system's, and there are two here, each in a task",
+    },
+    "test_concurrent_futures.test_thread_pool": {
+        "ThreadPoolExecutorTest.test_hang_global_shutdown_lock": "has a thread that is always "
+        "given a next job: it never waits, so that no other runs",
+    },
+    "test_asyncio.test_selector_events": {
+        "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": "asyncio's "
+        "loop never waits there, with a mock for a selector: no other thread runs",
+    },
     "test_socket": {
+        "GeneralModuleTests.testRefCountGetNameInfo": "counts references while a traceback's "
+        "frame, here of a function in Python, has one",
         "NonBlockingTCPTests.testSetBlocking*": _FLAG,
         "NonblockConstantTest.test_SOCK_NONBLOCK": _FLAG,
         "ThreadedVSOCKSocketStreamTest.testStream": "may hang where a hypervisor's vsock answers "
