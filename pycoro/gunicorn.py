@@ -46,8 +46,8 @@ class Worker(_Base):  # type: ignore[misc,unused-ignore]
         self._wake = Event()
         signal.signal(signal.SIGTERM, self.handle_exit)  # it may come before all is ready
         with warnings.catch_warnings():
-            # gunicorn itself has imported asyncio, which is not for tasks anyway.
-            warnings.filterwarnings("ignore", "asyncio", monkey.MonkeyPatchWarning)
+            if not self.cfg.preload_app:  # what has been made so far is gunicorn's own
+                warnings.simplefilter("ignore", monkey.MonkeyPatchWarning)
             monkey.patch_all()
         reinit()
         super().init_process()
