@@ -146,26 +146,29 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
+            has_slept = not self.ready
             try:
-                if self.ready:
-                    calls = self._watches.poll(0.0)
-                else:
-                    calls = self._sleep()
-                    self._run_arrivals()
+                calls = self._sleep() if has_slept else self._watches.poll(0.0)
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
-            self._look_from = monotonic() + LOOK_EVERY
+            self._get_in_line()  # now, for a callback may switch to those that do not come back
+            if has_slept:
+                self._run_arrivals()
             if self._timers.count:
                 self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
                     self._watches.rearm(watch)
+            self._look_from = monotonic() + LOOK_EVERY
         finally:
-            if not self._in_line:
-                self._in_line = True
-                self.ready.append(self._turn)
+            self._get_in_line()
+
+    def _get_in_line(self) -> None:
+        if not self._in_line:
+            self._in_line = True
+            self.ready.append(self._turn)
 
     def _sleep(self) -> list[tuple[Watch, Any]]:
         """In the kernel, until a timer is due or something happens."""

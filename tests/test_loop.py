@@ -757,3 +757,28 @@ def test_a_sleep_of_0_is_a_turn_for_the_loop_as_well() -> None:
         assert task.ready(), turn
     left.close()
     right.close()
+
+
+@pytest.mark.parametrize("from_afar", [False, True])
+def test_a_callback_that_switches_does_not_keep_the_loop_from_its_turns(from_afar: bool) -> None:
+    over: list[bool] = []
+    turns = [0]
+    tasks: list[pycoro.Task] = []
+    sleeper = pycoro.Task(pycoro.sleep, 1000)
+    loop = get_loop()
+
+    def begin() -> None:
+        tasks.extend(relay(turns, lambda: over or turns[0] >= 100_000))
+        loop.call_later(0.001, over.append, True)
+        begun.set()
+        sleeper.switch()  # comes back with the loop's next turn
+
+    begun = pycoro.event.Event()
+    if from_afar:
+        threading.Timer(0.001, loop.call_soon_threadsafe, [begin]).start()
+    else:
+        loop.call_later(0.001, begin)
+    begun.wait()
+    pycoro.joinall(tasks)
+    sleeper.kill()
+    assert turns[0] < 100_000
