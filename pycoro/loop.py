@@ -10,7 +10,6 @@ time, instead of sleeping until then: it polls, and lets time pass (testing.py d
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
@@ -21,6 +20,7 @@ from . import _native, deadlock, monitor
 from .checks import check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
+from .forks import in_child
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF, LOOK_EVERY, Handle, Idlers, Scheduler
 from .settings import config
@@ -361,24 +361,10 @@ def _number_of(fd: Any) -> int:
     return int(number)
 
 
-_process = os.getpid()
-
-
+@in_child
 def _after_fork_in_child() -> None:
-    global _process
-    _process = os.getpid()
     deadlock.after_fork()
     monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()
-
-
-def reinit() -> None:
-    """In a child process that was forked behind Python's back: does what is done by itself after
-    os.fork(). Does nothing where that has been done; gevent's name."""
-    if os.getpid() != _process:
-        _after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

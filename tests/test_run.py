@@ -660,6 +660,26 @@ def test_fork_within_run() -> None:
     ]
 
 
+def test_reinit_after_a_fork_that_python_has_not_seen() -> None:
+    code = """
+    import ctypes, os
+    import pycoro
+    from pycoro.threadpool import ThreadPool
+
+    pool = ThreadPool(1)
+    pool.apply(int)
+    pycoro.spawn(print, "parent's", flush=True)
+    pid = ctypes.PyDLL(None).fork()
+    if not pid:
+        pycoro.reinit()
+        print(pool.size, pycoro.spawn(int, "5").get(), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    pycoro.sleep(0)
+    """
+    assert output_of(code, timeout=30) == ["0 5", "parent's"]
+
+
 def test_reinit_in_the_parent_changes_nothing() -> None:
     task = spawn(sleep, 0.001)
     sleep(0)
