@@ -24,7 +24,7 @@ from .forks import in_child
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF, LOOK_EVERY, Handle, Idlers, Scheduler
 from .settings import config
-from .threads import bury
+from .threads import bury, run_unraisable
 from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
@@ -263,23 +263,34 @@ class Loop(Scheduler):
         self._joiners.remove(waiter)
         return True
 
-    def destroy(self) -> None:
-        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one. Errors:
-        InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
+    def destroy(self, destroy_loop: bool | None = None) -> None:
+        """Ends the thread's loop and its tasks: CoroutineExit is raised in those that wait, and
+        they cannot wait any more. get_loop() makes a new one. `destroy_loop`: gevent's, of no use.
+        Errors: InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
         here = _current()
         if here is None or here._thread is not self._thread:
             raise InvalidThreadUseError("a loop can only be destroyed in its own thread")
         if here is self:
             raise RuntimeError("a callback of the loop cannot destroy the loop")
         self.release()
-        if self._thread.loop is self:
-            self._thread.loop = None
+        waiting = self._waiting()
         self.ready.clear()
         self._due.clear()
         self.errors.clear()
         self._timers.keep(set())
+        for coroutine in waiting - {here, self.main}:  # or else a new loop would wake it
+            run_unraisable(bury, coroutine, here)
+        self.ready.clear()
+        if self._thread.loop is self:
+            self._thread.loop = None
         if self._handle is not None:
             bury(self, here)
+
+    def _waiting(self) -> set[Coroutine]:
+        """The coroutines that it is to wake, or to go on with."""
+        suspended = set(_native.thread_suspended()) - {self}
+        ready = {entry for entry in self.ready if entry in suspended}
+        return ready | {one for one in suspended if one._wait not in (None, BROKEN_OFF)}
 
     def release(self) -> None:
         """Gives back its descriptors; nothing can wait any more."""
@@ -299,9 +310,8 @@ class Loop(Scheduler):
         objects, which the parent has too, are made anew; other tasks never go on, and their
         clean-up code is the parent's to run."""
         stay = {_current(), self.main}
-        for coroutine in set(_native.thread_suspended()) - stay - {self}:
-            if coroutine._wait not in (None, BROKEN_OFF) or coroutine in self.ready:
-                _native.abandon(coroutine)
+        for coroutine in self._waiting() - stay:
+            _native.abandon(coroutine)
         self.ready = deque(entry for entry in self.ready if entry in stay or entry is self._turn)
         self._due.clear()
         self._joiners = [joiner for joiner in self._joiners if joiner in stay]
