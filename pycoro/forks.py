@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from .threads import run_unraisable
 
@@ -32,9 +32,9 @@ def _after_fork() -> None:
         run_unraisable(function)
 
 
-def reinit() -> None:
+def reinit(hub: Any = None) -> None:
     """In a child process that was forked behind Python's back: does what is done by itself after
-    os.fork(). Does nothing where that has been done; gevent's name."""
+    os.fork(). Does nothing where that has been done; gevent's name. `hub` is ignored: gevent's."""
     if os.getpid() != _process:
         _after_fork()
 

@@ -672,7 +672,7 @@ def test_reinit_after_a_fork_that_python_has_not_seen() -> None:
     pycoro.spawn(print, "parent's", flush=True)
     pid = ctypes.PyDLL(None).fork()
     if not pid:
-        pycoro.reinit()
+        pycoro.reinit(pycoro.get_hub())
         print(pool.size, pycoro.spawn(int, "5").get(), flush=True)
         os._exit(0)
     os.waitpid(pid, 0)
