@@ -17,7 +17,7 @@ from time import monotonic
 from typing import Any
 
 from . import _native, deadlock, monitor
-from .checks import check_timeout
+from .checks import check_number, check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .forks import in_child
@@ -74,7 +74,11 @@ class Loop(Scheduler):
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Calls it after `delay` seconds, not before. Those due at the same time run in the order
-        they were made."""
+        they were made. Errors: TypeError where it is not callable; TypeError, ValueError for a
+        delay that is no number."""
+        check_number(delay, "delay")
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         return self.add_timer(Timer(self.clock() + delay, callback, args))
 
     def add_timer(self, timer: Timer) -> Timer:
@@ -235,8 +239,12 @@ class Loop(Scheduler):
     def join(self, timeout: float | None = None) -> bool:
         """Waits until there is nothing more to do in this thread: no task can run, no timer is
         set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join. Errors:
-        TypeError, ValueError for a timeout that is negative or no number."""
+        TypeError, ValueError for a timeout that is negative or no number; InvalidThreadUseError in
+        another thread."""
         check_timeout(timeout)
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise InvalidThreadUseError("a loop can only be waited for in its own thread")
         waiter = self.enlist(self)
         self._joiners.append(waiter)
         if timeout is None:

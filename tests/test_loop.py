@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import in_thread
 
 import pycoro
-from pycoro import LoopExit, get_loop, poller, select, spawn
+from pycoro import InvalidThreadUseError, LoopExit, get_loop, poller, select, spawn
 from pycoro.socket import socketpair, wait_read, wait_write
 from pycoro.timers import Timer
 from pycoro.waiting import WaitQueue
@@ -782,3 +783,29 @@ def test_a_callback_that_switches_does_not_keep_the_loop_from_its_turns(from_afa
     pycoro.joinall(tasks)
     sleeper.kill()
     assert turns[0] < 100_000
+
+
+def test_a_loop_is_waited_for_in_its_own_thread() -> None:
+    """Another one would take out of its queue who is ready, and could not go on with him."""
+
+    def waits() -> None:
+        for _ in range(2):  # without a loop, and with one
+            with pytest.raises(InvalidThreadUseError, match="own thread"):
+                loop.join(timeout=0.001)
+            get_loop()
+
+    loop = get_loop()
+    task = spawn(int, "5")
+    in_thread(waits)
+    assert task.get() == 5
+
+
+def test_calls_at_a_time_that_cannot_be_made() -> None:
+    loop = get_loop()
+    with pytest.raises(TypeError, match="callable, not NoneType"):
+        loop.call_later(1, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a number of seconds, not str"):
+        loop.call_later("1", int)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not NaN"):
+        loop.call_later(float("nan"), int)
+    assert not len(loop._timers)
