@@ -249,6 +249,7 @@ class TaskGroup:
         if had_tasks:
             self._wait(passing)
         self._state = CLOSED
+        scope._group = None  # no more of a ring
         try:
             if scope.__exit__(kind, in_flight, traceback):
                 del passing[0]
