@@ -26,7 +26,7 @@ from .dns import (
     gethostbyname,
     gethostbyname_ex,
     getnameinfo,
-    is_quick,
+    resolve,
 )
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
@@ -280,7 +280,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
 
     def _connect(self, address: Any) -> int:
         if _get_family(self) in _INET and isinstance(address, tuple):
-            address = _resolve(self, address)
+            address = resolve(address, _get_family(self), _get_type(self), _get_proto(self))
         error = _raw.connect_ex(self, address)
         if error not in (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY) or self._timeout == 0.0:
             return error
@@ -349,16 +349,6 @@ def _flags_of(args: tuple[Any, ...], place: int) -> int:
 
 def _sendfile(sock: socket, number: int, offset: int, size: int) -> int:
     return os.sendfile(sock.fileno(), number, offset, size)
-
-
-def _resolve(sock: socket, address: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The address with a number for a host name that the system call would have to look up."""
-    if not address or not isinstance(address[0], (str, bytes, bytearray)) or is_quick(address[0]):
-        return address
-    found = getaddrinfo(
-        address[0], address[1], _get_family(sock), _get_type(sock), _get_proto(sock)
-    )
-    return (*found[0][4][:2], *address[2:])
 
 
 _stdlibs = Borrower(
