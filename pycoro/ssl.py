@@ -13,7 +13,8 @@ from typing import Any
 
 from .borrow import Borrower
 from .poller import READ, WRITE
-from .socket import STREAK, create_connection, socket
+from .socket import create_connection, socket
+from .waitingsocket import STREAK
 
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
@@ -40,6 +41,10 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 if self._timeout == 0.0:
                     raise
             deadline = self._wait(direction, deadline)
+
+    def _share(self, direction: int, other: Any) -> None:
+        """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
+        no error here."""
 
     # The calls of every day go to OpenSSL without a detour by way of the stdlib's methods.
 

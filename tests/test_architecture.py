@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"channel", "simplequeue"},
     {"choice", "queue"},
     {"workers", "imap", "mapping", "pool"},
-    {"jobs", "threadpool"},
+    {"jobs", "threadpool", "waitingsocket"},
     {
         "dns",
         "fileobject",
