@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"ancestry", "errors", "events", "stacks", "_native", "_native_cffi"},
     {"checks"},
     {"settings", "threads"},
-    {"coroutine"},
+    {"coroutine", "forks"},
     {"greenlet"},
     {"blocking", "poller", "reports", "timers", "turns", "wakeup", "watches"},
     {"borrow", "deadlock", "holding", "monitor", "schedule", "waits"},
@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"channel", "simplequeue"},
     {"choice", "queue"},
     {"workers", "imap", "mapping", "pool"},
-    {"jobs", "threadpool"},
+    {"jobs", "threadpool", "waitingsocket"},
     {
         "dns",
         "fileobject",
@@ -53,7 +53,7 @@ LAYERS: list[set[str]] = [
     {"pywsgi"},
     {"debug", "switches", "testing", "tracing", "tree", "util"},
     {"__init__"},
-    {"demo", "integrations", "pytest_plugin"},
+    {"demo", "gunicorn", "integrations", "pytest_plugin"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}

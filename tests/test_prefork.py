@@ -11,15 +11,19 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-import web
 from helpers import ROOT
 
 from pycoro import prefork, server
 
+LOCAL = ("127.0.0.1", 0)
+needs_httptools = pytest.mark.skipif(
+    find_spec("httptools") is None, reason="httptools is missing: pip install 'pycoro[wsgi]'"
+)
 LONGEST = 30.0  # seconds until a test has failed
 
 
@@ -212,8 +216,8 @@ def test_where_there_can_be_no_workers(clean_loop: None) -> None:
 
     for bad in (0, -1, True, 2.5, "2"):
         with pytest.raises(ValueError, match="workers"):
-            server.StreamServer(web.LOCAL, handle, workers=bad)  # type: ignore[arg-type]
-    one = server.StreamServer(web.LOCAL, handle, workers=2)
+            server.StreamServer(LOCAL, handle, workers=bad)  # type: ignore[arg-type]
+    one = server.StreamServer(LOCAL, handle, workers=2)
     with pytest.raises(RuntimeError, match="main program"):
         pycoro.spawn(prefork.Supervisor(handle, []).run).get()  # type: ignore[arg-type]
     one.start()
@@ -254,6 +258,7 @@ def request(port: int) -> list[str]:
     return answer.split(b"\r\n\r\n")[1].decode().split()
 
 
+@needs_httptools
 @pytest.mark.parametrize(
     ("name", "options", "patched"),
     [
@@ -275,6 +280,7 @@ def test_the_command_line(name: str, options: list[str], patched: str, module: P
     assert '"GET /x HTTP/1.0" 200' in log.read_text()
 
 
+@needs_httptools
 def test_a_reload_brings_new_code(module: Path) -> None:
     port = free_port()
     arguments = ["-m", "pycoro.pywsgi", "shop:app", "-b", f"127.0.0.1:{port}", "-w", "2"]
@@ -286,6 +292,7 @@ def test_a_reload_brings_new_code(module: Path) -> None:
         eventually(lambda: all("second" in request(port) for _ in range(10)))
 
 
+@needs_httptools
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import httptools
+import httptools  # type: ignore[import-not-found,unused-ignore]
 
 from .head import BadRequest, bad
 

@@ -185,7 +185,6 @@ class Connection:
 
     def expire(self) -> None:
         """Of the watchman: the state has lasted too long. Wakes who waits."""
-        self.end = _LEAVE
         self._expired = True
         if self.state in (SEND, LINGER):
             self._shut(SHUT_RDWR)
@@ -195,11 +194,13 @@ class Connection:
     def drain(self) -> None:
         """The server comes to an end: so does this, if nothing is under way."""
         if self.state == IDLE:
+            self.end = 0.0
             self._end_reading()
 
     def _end_reading(self) -> None:
         """recv() finds the end. Not with TLS, which would complain to the client: there, the wait
-        for the next request is broken off."""
+        for the next request is broken off. One that has just been woken is left alone; if that was
+        for nothing, the watchman comes again, as its time is still over."""
         if not self.server.ssl_enabled or self.state == BODY:
             self._shut(SHUT_RD)
             return

@@ -132,8 +132,11 @@ class WSGIHandler(Responder):
 
     def refuse(self, error: BadRequest) -> None:
         """Answers a request that is none, and closes the connection."""
-        self.time_start = self.time_start or time()
         self.log_error("Invalid request (from %s): %s", self.client_address, error)
+        self._send_refusal(error)
+
+    def _send_refusal(self, error: BadRequest) -> None:
+        self.time_start = self.time_start or time()
         self.close_connection = True
         try:
             self._send_page(error.status, str(error))
@@ -272,6 +275,9 @@ class WSGIHandler(Responder):
         """An error of the application's: reported, and 500 where nothing has been sent yet."""
         context = self.server.secure_environ_class(self.environ or {})
         self.server.loop.tell_error(context, value)
+        self._answer_500()
+
+    def _answer_500(self) -> None:
         self._end_badly()
         if not self.headers_sent and not self._taken:
             try:

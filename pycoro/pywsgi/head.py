@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 try:
-    import httptools
+    import httptools  # type: ignore[import-not-found,unused-ignore]
 except ImportError as error:  # the extra is missing
     raise ImportError("pycoro.pywsgi needs httptools: pip install 'pycoro[wsgi]'") from error
 
@@ -63,6 +63,7 @@ class Head:
         "_fault",
         "_feed",
         "_fields",
+        "_host",
         "chunked",
         "close",
         "expects",
@@ -87,6 +88,7 @@ class Head:
         self._fault: BadRequest | None = None
         self._fields = 0
         self._feed: Any = None
+        self._host = ""  # a good one, that the last request had
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """httptools' callback. What it raises would be lost: see `_fault`."""
@@ -140,8 +142,10 @@ class Head:
         if host is None:
             if version == "HTTP/1.1":
                 raise bad("no Host")
-        elif not _is_host(host):
-            raise bad(f"{host!r} is no Host")
+        elif host != self._host:
+            if not _is_host(host):
+                raise bad(f"{host!r} is no Host")
+            self._host = host
         connection = headers.get("HTTP_CONNECTION")
         if connection is None:
             self.close = version == "HTTP/1.0"
@@ -166,6 +170,8 @@ class Head:
             return
         if self.version == "HTTP/1.0":
             raise bad("Transfer-Encoding in HTTP/1.0")
+        if not coding:
+            raise bad("an empty Transfer-Encoding")
         if coding.lower() != "chunked":
             raise BadRequest("501 Not Implemented", f"Transfer-Encoding: {coding}")
         self.chunked = True

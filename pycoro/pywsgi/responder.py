@@ -33,7 +33,7 @@ class Responder(Connection):
         self.wsgi_input = EMPTY
         self.connection_upgraded = False
         self._status_line = b""
-        self._headers = ""
+        self._headers = b""
         self._special: dict[str, str] = {}
         self._left: int | None = None  # bytes of the response's body, where it has a length
         self._chunks = False
@@ -52,10 +52,10 @@ class Responder(Connection):
             raise AssertionError("start_response() has been called already, and without exc_info")
         line = status_line(status)
         text, special = write_headers(headers)
-        text.encode("latin-1")
+        encoded = text.encode("latin-1")
         if status.startswith("204") and special.get("content-length", "0") != "0":
             raise AssertionError(f"{status} has no body, so no Content-Length either")
-        self._headers = text
+        self._headers = encoded
         self._special = special
         self._status_line = line
         self.status = status
@@ -65,7 +65,7 @@ class Responder(Connection):
     @property
     def response_headers(self) -> list[tuple[str, str]]:
         """Those that the application has set, but for the server's own."""
-        lines = self._headers.split("\r\n")[:-1]
+        lines = self._headers.decode("latin-1").split("\r\n")[:-1]
         return [(name, value) for name, _, value in (line.partition(": ") for line in lines)]
 
     def finalize_headers(self, size: int | None) -> bytes:
@@ -76,7 +76,7 @@ class Responder(Connection):
         code = self.code
         special = self._special
         head = self._head
-        parts = [self._status_line, self._headers.encode("latin-1")]
+        parts = [self._status_line, self._headers]
         if not special or "date" not in special:
             parts.append(date_line())
         connection = ""

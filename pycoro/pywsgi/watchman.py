@@ -1,7 +1,7 @@
 """Who looks after all connections of a server: one timer ends those that have taken too long.
 
 So a request costs no timer; a connection ends up to a round, `interval` seconds, later than it
-should. The timer runs while there are connections.
+should. The timer runs while there are handlers.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ class Watchman:
     def _go_round(self, loop: Loop) -> None:
         now = self._server.now = loop.clock()
         self._timer = None
-        if not self.connections and not self._woken:
+        if not self._server._handlers.running and not self._woken:  # with TLS, it takes a while
             return
         self._woken = False
+        self._set(loop)
         for connection in list(self.connections):
             if connection.end < now:
                 connection.expire()
-        self._set(loop)
