@@ -724,6 +724,37 @@ def test_the_access_log() -> None:
     )
 
 
+def test_the_same_request_again_is_the_same() -> None:
+    """What is known of the last head is used for the next; what the application does to environ is
+    not."""
+    seen = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append({key: value for key, value in environ.items() if key.isupper()})
+        environ["PATH_INFO"] = environ["HTTP_HOST"] = "changed"
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    request = b"GET http://other/a%20b?c HTTP/1.1\r\nHost: test\r\nA: 1\r\nA: 2\r\n\r\n"
+    with serving(application) as one, Client(one) as client:
+        for between in (b"", GET, sized(b"body"), chunked(b"body"), UPGRADE, b"\r\n" + GET):
+            for data in (request, request, between):
+                client.send(data)
+                assert not data or client.response().code == 200
+        client.send(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n" * 2)
+        assert [client.response(head=True).code for _ in range(2)] == [200, 200]
+    same = [environ for environ in seen if environ["PATH_INFO"] == "/a b"]
+    assert len(same) == 12 and all(environ == same[0] for environ in same)
+    assert (same[0]["HTTP_HOST"], same[0]["HTTP_A"], same[0]["QUERY_STRING"]) == (
+        "other",
+        "1,2",
+        "c",
+    )
+    assert (
+        len([line for line in one.log if '"GET http://other/a%20b?c HTTP/1.1" 200' in line]) == 12
+    )
+
+
 def test_logs(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     for log in ("default", None, logging.getLogger("web")):
