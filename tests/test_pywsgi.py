@@ -565,6 +565,8 @@ def test_start_response_again_with_exc_info() -> None:
         pytest.param(respond(status="fine"), id="no status"),
         pytest.param(respond(status=200), id="status is a number"),
         pytest.param(respond(status="99 Low"), id="low status"),
+        pytest.param(respond(status="103 Early Hints"), id="no final status"),
+        pytest.param(respond(status="101 Other"), id="an upgrade that nobody wants"),
         pytest.param(respond(headers=[("X", "a\r\nSet-Cookie: evil")]), id="CRLF in a value"),
         pytest.param(respond(headers=[("X", "a\nb")]), id="LF in a value"),
         pytest.param(respond(headers=[("X", "a\rb")]), id="CR in a value"),
