@@ -3,8 +3,8 @@ are those of test_echo.py; so is what stands beside each rate: latencies, the se
 its share of its core.
 
 With "Connection: close" wrk connects anew for each request; the server closes first, so its end is
-the one in TIME_WAIT. Over TLS the connections stay; each load begins with their handshakes, which
-take a tenth of a second, and therefore lasts longer.
+the one in TIME_WAIT. Over TLS the connections stay; each load begins with their handshakes, and
+therefore lasts longer.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ import pytest
 from bench import echo_server, wrk
 from bench.conftest import Compare
 from bench.measure import Comparison, Goal
-from bench.test_echo import ROUNDS, SECONDS, Observation, observe, serving, summary
+from bench.test_echo import ROUNDS, Observation, observe, serving, summary
 
-CONNECTIONS = 100
-TLS_SECONDS = 3
-TITLES = {
-    "close": f"connections: connect, one request, close, {CONNECTIONS} at a time",
-    "tls": f"connections: echo over TLS, {CONNECTIONS} connections",
+# Mode -> what it is, connections, seconds. Those over TLS are few, for a handshake takes a
+# millisecond or two at each end.
+LOADS = {
+    "close": ("connections: connect, one request, close, 100 at a time", 100, 1),
+    "tls": ("connections: echo over TLS, 20 connections", 20, 3),
 }
 
 
 @pytest.mark.skipif(not wrk.is_installed(), reason="wrk is missing: apt-get install wrk")
-@pytest.mark.parametrize("mode", TITLES)
+@pytest.mark.parametrize("mode", LOADS)
 def test_connections(compare: Compare, quick: bool, mode: str) -> None:
-    what = TITLES[mode]
+    what, connections, seconds = LOADS[mode]
     comparison = Comparison(
         f"{what}: requests per second",
         "requests/s",
@@ -43,12 +43,12 @@ def test_connections(compare: Compare, quick: bool, mode: str) -> None:
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    seconds = TLS_SECONDS if mode == "tls" and not quick else SECONDS
+    seconds = 1 if quick else seconds
     cores = sorted(os.sched_getaffinity(0))
     seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
 
     def load(kind: str, pid: int, port: int) -> float:
-        seen[kind].append(observe(pid, port, CONNECTIONS, cores[-1], mode == "tls", seconds))
+        seen[kind].append(observe(pid, port, connections, cores[-1], mode == "tls", seconds))
         comparison.details[kind] = summary(seen[kind])
         return seen[kind][-1].load.requests_per_second
 

@@ -49,6 +49,8 @@ def parse(report: str, complaint: str = "") -> Load:
         raise RuntimeError(f"wrk's report has no figures:\n{report}{complaint}")
     if "Socket errors" in report or "Non-2xx" in report:
         raise RuntimeError(f"the server failed some requests:\n{report}")
+    if count[1] == "0":
+        raise RuntimeError("the server answered no request: is the machine very busy?")
     return Load(int(count[1]), float(rate[1]), _seconds(latencies["50"]), _seconds(latencies["99"]))
 
 

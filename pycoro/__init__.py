@@ -30,7 +30,8 @@ from .errors import (
     InvalidThreadUseError,
     LoopExit,
 )
-from .loop import Hub, Loop, get_hub, get_loop, reinit
+from .forks import reinit
+from .loop import Hub, Loop, get_hub, get_loop
 from .nursery import TaskGroup
 from .raw import spawn_raw
 from .runner import run

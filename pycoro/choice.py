@@ -17,7 +17,6 @@ from typing import Any
 from .checks import check_timeout
 from .exchange import NOTHING, Exchange, Full
 from .loop import get_loop
-from .schedule import BROKEN_OFF
 from .semaphore import Semaphore
 from .timers import Timer
 from .waiting import pass_on_until, wake
@@ -200,32 +199,35 @@ class _Option:
     def claim(self) -> bool:
         """Is it the one that is chosen? Then wake `waiter`. Never that of one that does not go on:
         after a fork, the parent's."""
-        return self.waiter._handle is not None and self.choice.decide(self)
+        return self.waiter._handle is not None and self.choice.decide(self.number)
 
     def __call__(self, source: Any) -> None:
         if self.claim():
             wake(self.waiter)
 
 
+_NONE = -1  # the decision where the wait is broken off
+
+
 class _Choice:
-    """What the chooser waits for."""
+    """What the chooser waits for. Knows options by their numbers, for they have this."""
 
     __slots__ = ("_cases", "_decision")
 
     def __init__(self, cases: Sequence[Any]) -> None:
         self._cases = cases
-        self._decision: dict[None, Any] = {}
+        self._decision: dict[None, int] = {}
 
-    def decide(self, option: Any) -> bool:
+    def decide(self, number: int) -> bool:
         """Is it this one? The first to ask is told so, in one step for other threads."""
-        return self._decision.setdefault(None, option) is option
+        return self._decision.setdefault(None, number) == number
 
     @property
-    def decided(self) -> Any:
+    def decided(self) -> int | None:
         return self._decision.get(None)
 
     def forget(self, waiter: Any) -> bool:
-        return self.decide(BROKEN_OFF)
+        return self.decide(_NONE)
 
     def __repr__(self) -> str:
         return f"<choose() among {len(self._cases)}: {', '.join(map(repr, self._cases))}>"
@@ -313,14 +315,15 @@ def _wait(cases: Sequence[Any], timeout: float | None) -> _Option | None:
     except BaseException:
         if not in_line:
             loop._break_off()
-        if isinstance(choice.decided, _Option):
-            choice.decided.case._decline()
+        decided = choice.decided
+        if decided is not None and decided != _NONE:
+            cases[decided]._decline()
         raise
     finally:
         for option in options:
             option.case._leave(option)
-    chosen: _Option = choice.decided
-    return chosen
+    decided = choice.decided  # None where somebody has used a plain switch()
+    return None if decided is None else options[decided]
 
 
 def _case_of(case: Any) -> Any:

@@ -121,3 +121,11 @@ def getnameinfo(address: Any, flags: int) -> Any:
     if not isinstance(address, tuple) or flags & _stdlib.NI_NUMERICHOST:  # or a TypeError
         return _getnameinfo(address, flags)
     return ask(_getnameinfo, address, flags)
+
+
+def resolve(address: tuple[Any, ...], family: int, type: int, proto: int) -> tuple[Any, ...]:
+    """The address of a socket, with a number for a host name that connect(2) would look up."""
+    if not address or not isinstance(address[0], (str, bytes, bytearray)) or is_quick(address[0]):
+        return address
+    found = getaddrinfo(address[0], address[1], family, type, proto)
+    return (*found[0][4][:2], *address[2:])

@@ -16,7 +16,6 @@ stand there, too: it is taken only if none of the others of the same choice is (
 
 from __future__ import annotations
 
-import os
 import queue as _stdlib
 import types
 from collections import deque
@@ -25,6 +24,7 @@ from typing import Any, ClassVar
 
 from . import _native
 from .checks import check_timeout
+from .forks import in_child
 from .loop import get_loop
 from .timeout import Timeout
 from .waiting import pass_on_until
@@ -89,12 +89,10 @@ def take_first(line: deque[Any]) -> Any:
 _generation = 0  # of processes
 
 
+@in_child
 def _after_fork_in_child() -> None:
     global _generation
     _generation += 1
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 class Exchange:

@@ -27,7 +27,8 @@ except ImportError as error:
 
 from . import monkey
 from .event import Event
-from .loop import get_loop, reinit
+from .forks import reinit
+from .loop import get_loop
 from .pool import Pool
 from .pywsgi import BadRequest, LoggingLogAdapter, WSGIHandler, WSGIServer
 from .pywsgi.response import FileWrapper

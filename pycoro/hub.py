@@ -7,7 +7,8 @@ from typing import Any
 from . import _native
 from .checks import make_exception
 from .errors import ConcurrentObjectUseError, InvalidThreadUseError, LoopExit
-from .loop import Hub, Loop, get_hub, reinit
+from .forks import reinit
+from .loop import Hub, Loop, get_hub
 from .raw import spawn_raw
 from .signal import signal_handler as signal
 from .sleeping import idle, sleep

@@ -11,7 +11,6 @@ the parent's jobs are the parent's.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable
 from contextvars import copy_context
@@ -21,6 +20,7 @@ from weakref import WeakSet
 from . import _native
 from .checks import check_number
 from .event import AsyncResult
+from .forks import in_child
 from .loop import Loop, get_loop
 from .mapping import MappingMixin
 from .semaphore import Semaphore
@@ -313,12 +313,11 @@ def _check_number(name: str, number: int) -> None:
         raise ValueError(f"{name} must not be negative, but it is {number}")
 
 
+@in_child
 def _after_fork_in_child() -> None:
     for pool in list(_pools):
         pool.after_fork()
 
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 Loop.threadpool_class = ThreadPool
 

@@ -10,7 +10,6 @@ time, instead of sleeping until then: it polls, and lets time pass (testing.py d
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable
 from functools import cached_property
@@ -18,13 +17,14 @@ from time import monotonic
 from typing import Any
 
 from . import _native, deadlock, monitor
-from .checks import check_timeout
+from .checks import check_number, check_timeout
 from .coroutine import Coroutine, current
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
+from .forks import in_child
 from .poller import READ, WRITE
 from .schedule import BROKEN_OFF, LOOK_EVERY, Handle, Idlers, Scheduler
 from .settings import config
-from .threads import bury
+from .threads import bury, run_unraisable
 from .timers import LightTimer, Timer, TimerHeap
 from .wakeup import Wakeup, defer_interrupt, on_interrupt
 from .watches import Watch, Watches
@@ -74,7 +74,11 @@ class Loop(Scheduler):
 
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Calls it after `delay` seconds, not before. Those due at the same time run in the order
-        they were made."""
+        they were made. Errors: TypeError where it is not callable; TypeError, ValueError for a
+        delay that is no number."""
+        check_number(delay, "delay")
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
         return self.add_timer(Timer(self.clock() + delay, callback, args))
 
     def add_timer(self, timer: Timer) -> Timer:
@@ -146,26 +150,29 @@ class Loop(Scheduler):
         if self._in_line:
             return
         try:
+            has_slept = not self.ready
             try:
-                if self.ready:
-                    calls = self._watches.poll(0.0)
-                else:
-                    calls = self._sleep()
-                    self._run_arrivals()
+                calls = self._sleep() if has_slept else self._watches.poll(0.0)
             except BaseException as error:  # of a signal handler: it is the main program's
                 calls = []
                 self.interrupt_main(error)
-            self._look_from = monotonic() + LOOK_EVERY
+            self._get_in_line()  # now, for a callback may switch to those that do not come back
+            if has_slept:
+                self._run_arrivals()
             if self._timers.count:
                 self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
                 if watch.wanted:
                     self._watches.rearm(watch)
+            self._look_from = monotonic() + LOOK_EVERY
         finally:
-            if not self._in_line:
-                self._in_line = True
-                self.ready.append(self._turn)
+            self._get_in_line()
+
+    def _get_in_line(self) -> None:
+        if not self._in_line:
+            self._in_line = True
+            self.ready.append(self._turn)
 
     def _sleep(self) -> list[tuple[Watch, Any]]:
         """In the kernel, until a timer is due or something happens."""
@@ -232,8 +239,12 @@ class Loop(Scheduler):
     def join(self, timeout: float | None = None) -> bool:
         """Waits until there is nothing more to do in this thread: no task can run, no timer is
         set, no descriptor is waited for. False after `timeout` seconds; gevent's Hub.join. Errors:
-        TypeError, ValueError for a timeout that is negative or no number."""
+        TypeError, ValueError for a timeout that is negative or no number; InvalidThreadUseError in
+        another thread."""
         check_timeout(timeout)
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise InvalidThreadUseError("a loop can only be waited for in its own thread")
         waiter = self.enlist(self)
         self._joiners.append(waiter)
         if timeout is None:
@@ -260,23 +271,34 @@ class Loop(Scheduler):
         self._joiners.remove(waiter)
         return True
 
-    def destroy(self) -> None:
-        """Ends the thread's loop, whose tasks never go on; get_loop() makes a new one. Errors:
-        InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
+    def destroy(self, destroy_loop: bool | None = None) -> None:
+        """Ends the thread's loop and its tasks: CoroutineExit is raised in those that wait, and
+        they cannot wait any more. get_loop() makes a new one. `destroy_loop`: gevent's, of no use.
+        Errors: InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
         here = _current()
         if here is None or here._thread is not self._thread:
             raise InvalidThreadUseError("a loop can only be destroyed in its own thread")
         if here is self:
             raise RuntimeError("a callback of the loop cannot destroy the loop")
         self.release()
-        if self._thread.loop is self:
-            self._thread.loop = None
+        waiting = self._waiting()
         self.ready.clear()
         self._due.clear()
         self.errors.clear()
         self._timers.keep(set())
+        for coroutine in waiting - {here, self.main}:  # or else a new loop would wake it
+            run_unraisable(bury, coroutine, here)
+        self.ready.clear()
+        if self._thread.loop is self:
+            self._thread.loop = None
         if self._handle is not None:
             bury(self, here)
+
+    def _waiting(self) -> set[Coroutine]:
+        """The coroutines that it is to wake, or to go on with."""
+        suspended = set(_native.thread_suspended()) - {self}
+        ready = {entry for entry in self.ready if entry in suspended}
+        return ready | {one for one in suspended if one._wait not in (None, BROKEN_OFF)}
 
     def release(self) -> None:
         """Gives back its descriptors; nothing can wait any more."""
@@ -296,9 +318,8 @@ class Loop(Scheduler):
         objects, which the parent has too, are made anew; other tasks never go on, and their
         clean-up code is the parent's to run."""
         stay = {_current(), self.main}
-        for coroutine in set(_native.thread_suspended()) - stay - {self}:
-            if coroutine._wait not in (None, BROKEN_OFF) or coroutine in self.ready:
-                _native.abandon(coroutine)
+        for coroutine in self._waiting() - stay:
+            _native.abandon(coroutine)
         self.ready = deque(entry for entry in self.ready if entry in stay or entry is self._turn)
         self._due.clear()
         self._joiners = [joiner for joiner in self._joiners if joiner in stay]
@@ -358,24 +379,10 @@ def _number_of(fd: Any) -> int:
     return int(number)
 
 
-_process = os.getpid()
-
-
+@in_child
 def _after_fork_in_child() -> None:
-    global _process
-    _process = os.getpid()
     deadlock.after_fork()
     monitor.after_fork_in_child()
     here = _current()
     if here is not None and here._thread.loop is not None:
         here._thread.loop.after_fork()
-
-
-def reinit() -> None:
-    """In a child process that was forked behind Python's back: does what is done by itself after
-    os.fork(). Does nothing where that has been done; gevent's name."""
-    if os.getpid() != _process:
-        _after_fork_in_child()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -12,7 +12,6 @@ innermost one. While the block waits, in a shield, cancellation reaches the task
 from __future__ import annotations
 
 import contextvars
-import os
 from collections.abc import Callable, Sequence
 from sys import _getframe
 from types import FrameType, TracebackType
@@ -24,6 +23,7 @@ from .chain import innermost
 from .child import ChildTask, TaskStatus
 from .coroutine import ContextPolicy
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
+from .forks import in_child
 from .outcome import SYSTEM, choose, without_expected
 from .scope import CancelScope
 from .task import Task
@@ -249,6 +249,7 @@ class TaskGroup:
         if had_tasks:
             self._wait(passing)
         self._state = CLOSED
+        scope._group = None  # no more of a ring
         try:
             if scope.__exit__(kind, in_flight, traceback):
                 del passing[0]
@@ -319,9 +320,7 @@ def _check_function(function: Any) -> None:
         raise TypeError(f"the function must be callable, not {type(function).__name__}")
 
 
+@in_child
 def _count_fork() -> None:
     global _forks
     _forks += 1
-
-
-os.register_at_fork(after_in_child=_count_fork)

@@ -323,7 +323,7 @@ class Scheduler(Coroutine):
         another look at the descriptors."""
         ready = self.ready
         for _ in range(len(ready)):
-            if not ready or not isinstance(ready[0], Handle):
+            if not ready or not isinstance(ready[0], Handle) or ready[0] is self._turn:
                 return
             self._run_callback(ready.popleft())
 

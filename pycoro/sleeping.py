@@ -51,7 +51,7 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
         get_loop()
         me = _current()
     loop: Loop = me._thread.loop
-    if not seconds:
+    if seconds == 0:
         loop.enlist(None)
         loop.ready.append(me)
         loop._look_from = 0.0  # the loop is one of the others

@@ -26,15 +26,14 @@ from .dns import (
     gethostbyname,
     gethostbyname_ex,
     getnameinfo,
-    is_quick,
+    resolve,
 )
-from .loop import Loop, get_loop
+from .loop import get_loop
 from .poller import READ, WRITE
-from .task import sleep
-from .waiting import cancel_wait, wait_on, wait_read, wait_readwrite, wait_to_read, wait_write
-from .watches import Watch
+from .sleeping import sleep
+from .waiting import cancel_wait, wait_read, wait_readwrite, wait_to_read, wait_write
+from .waitingsocket import DONTWAIT, INET, STREAK, WaitingSocket
 
-_Base = _stdlib.socket
 _current = _native.current
 _raw = _socket.socket
 _recv = _raw.recv
@@ -45,112 +44,15 @@ _get_family = _raw.family.__get__
 _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
-_LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
-_DONTWAIT = int(getattr(_stdlib, "MSG_DONTWAIT", 0))  # not the enum, whose & takes microseconds
-STREAK = 128  # calls that did not wait, before a task lets the others run
 _SENDFILE_MOST = 2**30  # bytes in one call
-_INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
 
 
-class socket(_Base):  # noqa: N801 - the stdlib's name
+class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
     """As the stdlib's socket. Errors: as the stdlib's; OSError (EBADF) in who waits on a socket
-    that another task closes."""
+    that another task closes; ConcurrentObjectUseError in the second task that waits to read from a
+    stream, or to write to it, as with gevent."""
 
-    __slots__ = ("_drains", "_streak", "_timeout", "_watch")
-
-    def __init__(
-        self, family: int = -1, type: int = -1, proto: int = -1, fileno: int | None = None
-    ) -> None:
-        super().__init__(family, type, proto, fileno)
-        self._timeout: float | None = _raw.gettimeout(self)  # of SOCK_NONBLOCK, or the default
-        self._watch: Watch | None = None
-        self._streak = 0
-        # A short read tells nothing where (control) messages end it, as on AF_UNIX: TCP only.
-        self._drains = (
-            _get_type(self) == _stdlib.SOCK_STREAM
-            and _get_family(self) in _INET
-            and _get_proto(self) in (0, _stdlib.IPPROTO_TCP)
-        )
-        _raw.setblocking(self, False)
-
-    # ---- waiting ----
-
-    def _find_watch(self) -> Watch:
-        """The running thread's Watch for it; cached for the thread that waits first."""
-        loop = get_loop()
-        watch = self._watch
-        if watch is not None and watch.loop is loop:
-            return watch
-        fd = self.fileno()
-        if fd < 0:
-            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
-        found = loop.watch(fd)
-        if watch is None or watch.loop is None:
-            self._watch = found
-        return found
-
-    def _wait(self, direction: int, deadline: float | None = None) -> float | None:
-        """Waits for READ or WRITE after a call would have blocked. Gives the time, by the loop's
-        clock, when the timeout is over: `deadline` for further waits of the same call."""
-        watch = self._find_watch()
-        timeout = self._timeout
-        if timeout is not None:
-            now = watch.loop.clock()
-            if deadline is None:
-                deadline = now + timeout
-            else:
-                timeout = max(0.0, deadline - now)
-        self._streak = 0
-        if not wait_on(watch, direction, timeout):
-            raise TimeoutError("timed out")
-        return deadline
-
-    def _rest(self) -> None:
-        """Many calls have gone through at once: lets the others run."""
-        self._streak = 0
-        if self._timeout != 0.0 and type(_current()) is not Loop:  # a callback must not wait
-            sleep(0)
-
-    def _repeat(self, direction: int, call: Any, *args: Any, flags: int = 0) -> Any:
-        """call(self, *args), as often as it would have blocked. `flags`: those in the arguments."""
-        self._streak += 1
-        if self._streak > STREAK:
-            self._rest()
-        deadline = None
-        while True:
-            try:
-                return call(self, *args)
-            except BlockingIOError:
-                if self._timeout == 0.0 or (flags & _DONTWAIT and self._timeout is None):
-                    raise
-            deadline = self._wait(direction, deadline)
-
-    # ---- timeouts ----
-
-    def settimeout(self, value: Any, /) -> None:
-        if value is not None:
-            if isinstance(value, (str, bytes, bytearray)):
-                raise TypeError(f"timeout must be a number of seconds or None, not {value!r}")
-            value = float(value)
-            if not value >= 0.0:  # NaN is neither
-                raise ValueError(f"Timeout value out of range: {value}")
-            if value > _LONGEST:
-                raise OverflowError(f"Timeout value out of range: {value}")
-        _raw.setblocking(self, False)  # OSError where it is closed
-        self._timeout = value
-
-    def gettimeout(self) -> float | None:
-        return self._timeout
-
-    def setblocking(self, flag: bool, /) -> None:
-        self.settimeout(None if flag else 0.0)
-
-    def getblocking(self) -> bool:
-        return self._timeout != 0.0
-
-    @property
-    def timeout(self) -> float | None:
-        return self._timeout
+    __slots__ = ()
 
     # ---- reading ----
 
@@ -170,7 +72,7 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
                 data = _recv(self, bufsize, flags)
                 break
             except BlockingIOError:
-                if self._timeout == 0.0 or (flags & _DONTWAIT and self._timeout is None):
+                if self._timeout == 0.0 or (flags & DONTWAIT and self._timeout is None):
                     raise
             deadline = self._wait(READ, deadline)
         if len(data) < bufsize and watch is not None and data and self._drains and not flags:
@@ -279,8 +181,8 @@ class socket(_Base):  # noqa: N801 - the stdlib's name
             return error.errno or errno.EIO
 
     def _connect(self, address: Any) -> int:
-        if _get_family(self) in _INET and isinstance(address, tuple):
-            address = _resolve(self, address)
+        if _get_family(self) in INET and isinstance(address, tuple):
+            address = resolve(address, _get_family(self), _get_type(self), _get_proto(self))
         error = _raw.connect_ex(self, address)
         if error not in (errno.EINPROGRESS, errno.EAGAIN, errno.EALREADY) or self._timeout == 0.0:
             return error
@@ -349,16 +251,6 @@ def _flags_of(args: tuple[Any, ...], place: int) -> int:
 
 def _sendfile(sock: socket, number: int, offset: int, size: int) -> int:
     return os.sendfile(sock.fileno(), number, offset, size)
-
-
-def _resolve(sock: socket, address: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The address with a number for a host name that the system call would have to look up."""
-    if not address or not isinstance(address[0], (str, bytes, bytearray)) or is_quick(address[0]):
-        return address
-    found = getaddrinfo(
-        address[0], address[1], _get_family(sock), _get_type(sock), _get_proto(sock)
-    )
-    return (*found[0][4][:2], *address[2:])
 
 
 _stdlibs = Borrower(

@@ -13,7 +13,8 @@ from typing import Any
 
 from .borrow import Borrower
 from .poller import READ, WRITE
-from .socket import STREAK, create_connection, socket
+from .socket import create_connection, socket
+from .waitingsocket import STREAK
 
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
@@ -41,8 +42,30 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                     raise
             deadline = self._wait(direction, deadline)
 
+    def _share(self, direction: int, other: Any) -> None:
+        """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
+        no error here."""
+
+    # The calls of every day go to OpenSSL without a detour by way of the stdlib's methods.
+
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
-        return self._retry(super().read, len, buffer)
+        channel: Any = self._sslobj  # type: ignore[attr-defined]
+        if channel is None:
+            return super().read(len, buffer)  # which says so
+        try:
+            if buffer is None:
+                return self._retry(channel.read, len)
+            return self._retry(channel.read, len, buffer)
+        except _stdlib.SSLEOFError as error:
+            ragged: bool = self.suppress_ragged_eofs  # type: ignore[attr-defined]
+            if error.args[0] != _stdlib.SSL_ERROR_EOF or not ragged:
+                raise
+            return b"" if buffer is None else 0
+
+    def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
+        if flags or self._sslobj is None:  # type: ignore[attr-defined]
+            return super().recv(buflen, flags)
+        return self.read(buflen)
 
     def write(self, data: Any) -> int:
         return self._retry(super().write, data)  # type: ignore[no-any-return]
@@ -51,8 +74,13 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         return self._retry(super().send, data, flags)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        if self._sslobj is None:  # type: ignore[attr-defined]
+        channel: Any = self._sslobj  # type: ignore[attr-defined]
+        if channel is None:
             socket.sendall(self, data, flags)
+        elif type(data) is bytes and data and not flags:
+            sent = self._retry(channel.write, data)
+            if sent < len(data):
+                super().sendall(memoryview(data)[sent:])
         else:
             super().sendall(data, flags)
 

@@ -134,7 +134,10 @@ class Task(Spawned, Ending):
         """What a subclass does, called with the arguments; here, nothing."""
 
     def run(self) -> None:
-        """Does its work here and now, in the running coroutine, instead of being started."""
+        """Does its work here and now, in the running coroutine, instead of being started. Errors:
+        RuntimeError for one that has begun."""
+        if self._entry is None:
+            raise RuntimeError(f"{self!r} has begun already: a task runs once")
         self._take_back()
         self._entry = self._context = None
         try:

@@ -83,6 +83,8 @@ class Future(futures.Future[Any]):
         loop = here._thread.loop if here is not None else None
         if loop is None or self._is_over:
             return timeout
+        if timeout is not None and timeout < 0:
+            timeout = 0  # over already, as the standard library has it, and its map() relies on
         wait_for_threads(self._waiting, self.ready, timeout)
         return 0
 

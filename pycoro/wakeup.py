@@ -22,6 +22,8 @@ from time import sleep as _nap
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
+from .forks import in_child
+
 F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
@@ -137,15 +139,13 @@ def _take_bell() -> int | None:
         return os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
 
+@in_child
 def _after_fork_in_child() -> None:
     global _main_ident
     _main_ident = _get_ident()
     # The parent is going to ring these; and here no thread is about to.
     while _bells:
         os.close(_bells.pop())
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 # ---- Ctrl-C ----

@@ -131,7 +131,10 @@ class Watches:
 
     def awaited(self, own: int) -> bool:
         """Does anybody wait for anything, but for the descriptor `own`?"""
-        return any(watch.wanted and fd != own for fd, watch in self._watches.items())
+        for watch in self._watches.values():  # a generator would take as long as all the rest
+            if (watch.reader is not None or watch.wanted) and watch.fd != own:
+                return True
+        return False
 
     def poll(self, timeout: float) -> list[tuple[Watch, Any]]:
         """Waits up to `timeout` seconds, without end if negative. Wakes coroutines; gives the

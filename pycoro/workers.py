@@ -14,7 +14,6 @@ forked child has none, and no job; it starts new ones.
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from _thread import _local as _ThreadLocal  # noqa: N812  # these three none is a patched one
@@ -27,6 +26,7 @@ from typing import Any, Protocol
 from weakref import WeakSet
 
 from . import deadlock
+from .forks import in_child
 from .loop import get_loop
 from .reports import report_unraisable
 from .waiting import WaitQueue
@@ -326,9 +326,7 @@ class Crew:
         self._departures.wake_all()
 
 
+@in_child
 def _after_fork_in_child() -> None:
     for crew in list(_crews):
         crew.after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -145,9 +145,9 @@ def run() -> None:
     good = suite.countTestCases() - bad - len(result.skipped)
     print(
         f"greenlet {VERSION}'s tests on pycoro.greenlet, Python {sys.version.split()[0]}: "
-        f"{good} passed, {bad} failed, {len(result.skipped)} skipped by themselves, "
-        f"{len(left_out)} not run"
+        f"{len(result.skipped)} skipped by themselves, {len(left_out)} not run"
     )
+    print(f"suite of greenlet: {good} passed, {bad} failed")  # .ci/totals.py knows such a line
     sys.stdout.flush()
     sys.exit(0 if good and not bad else 1)
 

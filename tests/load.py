@@ -45,9 +45,10 @@ def nothing_left() -> Iterator[None]:
     pycoro.sleep(0)
     before = census()
     yield
-    pycoro.sleep(0.01)  # what was closed last is told of
-    gc.collect()
-    after = census()
+    deadline = time.monotonic() + 10
+    while (after := census()) != before and time.monotonic() < deadline:
+        pycoro.sleep(0.01)  # what was closed last is told of
+        gc.collect()
     assert after == before, f"left behind: {after} instead of {before}"
 
 

@@ -20,7 +20,7 @@ LAYERS: list[set[str]] = [
     {"ancestry", "errors", "events", "stacks", "_native", "_native_cffi"},
     {"checks"},
     {"settings", "threads"},
-    {"coroutine"},
+    {"coroutine", "forks"},
     {"greenlet"},
     {"blocking", "poller", "reports", "timers", "turns", "wakeup", "watches"},
     {"borrow", "deadlock", "holding", "monitor", "schedule", "waits"},
@@ -31,7 +31,7 @@ LAYERS: list[set[str]] = [
     {"channel", "simplequeue"},
     {"choice", "queue"},
     {"workers", "imap", "mapping", "pool"},
-    {"jobs", "threadpool"},
+    {"jobs", "threadpool", "waitingsocket"},
     {
         "dns",
         "fileobject",

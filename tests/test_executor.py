@@ -378,3 +378,14 @@ def test_after_a_fork() -> None:
         """,
         "-Wignore",  # of forking with threads
     ) == ["[1, 2]", "[True, True, True, True]"]
+
+
+def test_a_time_that_is_over_before_is_no_error_but_a_timeout() -> None:
+    """map() asks for each result with what is left of its time, which may be less than nothing."""
+    get_loop()
+    event = threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+        results = executor.map(lambda _: event.wait(), [1], timeout=-1)
+        with pytest.raises(TimeoutError):
+            next(results)
+        event.set()

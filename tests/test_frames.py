@@ -1,5 +1,5 @@
-"""Errors let go of frames: what is on the stack where one is raised goes with it, with no garbage
-collection. A frame of the runtime's that kept the error would keep them all."""
+"""What is over goes at once, with no garbage collection. So do errors with their frames, and what
+is in these: a frame of the runtime's that kept its error would keep them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 import pycoro
 from pycoro import Timeout, hub, sleep, spawn
+from pycoro.choice import After
 from pycoro.lock import Condition
 from pycoro.pool import Group
 
@@ -151,3 +152,22 @@ def test_of_a_task_that_has_failed(get: Any, capsys: Any) -> None:
     marks: list[Any] = []
     caught()
     assert [mark() for mark in marks] == [None]
+
+
+def group_of_tasks() -> Any:
+    with pycoro.TaskGroup() as group:
+        group.spawn(sleep, 0)
+    return group
+
+
+def chosen() -> Any:
+    task = spawn(sleep, 0)
+    pycoro.choose(task, After(1000))
+    return task
+
+
+@pytest.mark.parametrize("make", [group_of_tasks, chosen])
+def test_what_is_over_is_no_ring_of_objects(make: Any) -> None:
+    mark = weakref.ref(make())
+    sleep(0)
+    assert mark() is None

@@ -123,7 +123,6 @@ print(served, refused > 0)
 
 
 def test_too_few_descriptors_for_a_server() -> None:
-    pytest.importorskip("pycoro.server", reason="pycoro.server is not there yet")
     code = """
 from pycoro.server import StreamServer
 

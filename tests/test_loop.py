@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import in_thread
 
 import pycoro
-from pycoro import LoopExit, get_loop, poller, select, spawn
+from pycoro import InvalidThreadUseError, LoopExit, get_loop, poller, select, spawn
 from pycoro.socket import socketpair, wait_read, wait_write
 from pycoro.timers import Timer
 from pycoro.waiting import WaitQueue
@@ -783,3 +784,54 @@ def test_a_sleep_of_0_is_a_turn_for_the_loop_as_well() -> None:
         assert task.ready(), turn
     left.close()
     right.close()
+
+
+@pytest.mark.parametrize("from_afar", [False, True])
+def test_a_callback_that_switches_does_not_keep_the_loop_from_its_turns(from_afar: bool) -> None:
+    over: list[bool] = []
+    turns = [0]
+    tasks: list[pycoro.Task] = []
+    sleeper = pycoro.Task(pycoro.sleep, 1000)
+    loop = get_loop()
+
+    def begin() -> None:
+        tasks.extend(relay(turns, lambda: over or turns[0] >= 100_000))
+        loop.call_later(0.001, over.append, True)
+        begun.set()
+        sleeper.switch()  # comes back with the loop's next turn
+
+    begun = pycoro.event.Event()
+    if from_afar:
+        threading.Timer(0.001, loop.call_soon_threadsafe, [begin]).start()
+    else:
+        loop.call_later(0.001, begin)
+    begun.wait()
+    pycoro.joinall(tasks)
+    sleeper.kill()
+    assert turns[0] < 100_000
+
+
+def test_a_loop_is_waited_for_in_its_own_thread() -> None:
+    """Another one would take out of its queue who is ready, and could not go on with him."""
+
+    def waits() -> None:
+        for _ in range(2):  # without a loop, and with one
+            with pytest.raises(InvalidThreadUseError, match="own thread"):
+                loop.join(timeout=0.001)
+            get_loop()
+
+    loop = get_loop()
+    task = spawn(int, "5")
+    in_thread(waits)
+    assert task.get() == 5
+
+
+def test_calls_at_a_time_that_cannot_be_made() -> None:
+    loop = get_loop()
+    with pytest.raises(TypeError, match="callable, not NoneType"):
+        loop.call_later(1, None)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="a number of seconds, not str"):
+        loop.call_later("1", int)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="not NaN"):
+        loop.call_later(float("nan"), int)
+    assert not len(loop._timers)

@@ -14,6 +14,7 @@ from helpers import in_thread, output_of, run_python
 import pycoro
 from pycoro import CoroutineExit, _native, run, sleep, spawn, spawn_later, spawn_raw
 from pycoro.event import Event
+from pycoro.lock import Semaphore
 
 
 def descriptors() -> list[str]:
@@ -660,9 +661,61 @@ def test_fork_within_run() -> None:
     ]
 
 
+def test_reinit_after_a_fork_that_python_has_not_seen() -> None:
+    code = """
+    import ctypes, os
+    import pycoro
+    from pycoro.threadpool import ThreadPool
+
+    pool = ThreadPool(1)
+    pool.apply(int)
+    pycoro.spawn(print, "parent's", flush=True)
+    pid = ctypes.PyDLL(None).fork()
+    if not pid:
+        pycoro.reinit(pycoro.get_hub())
+        print(pool.size, pycoro.spawn(int, "5").get(), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    pycoro.sleep(0)
+    """
+    assert output_of(code, timeout=30) == ["0 5", "parent's"]
+
+
 def test_reinit_in_the_parent_changes_nothing() -> None:
     task = spawn(sleep, 0.001)
     sleep(0)
     pycoro.reinit()
     task.join()
     assert task.successful()
+
+
+# ---- a loop that is destroyed ----
+
+
+def test_tasks_end_with_their_loop() -> None:
+    """They do not go on in the next one, nor keep what is handed to them."""
+
+    def work(name: str) -> None:
+        log.append(f"{name} begins")
+        try:
+            with lock:
+                log.append(f"{name} has it")
+        finally:
+            log.append(f"{name} ends")
+            with pytest.raises(pycoro.LoopExit):
+                sleep(1)
+
+    def in_a_thread() -> None:
+        tasks = [spawn(work, "a"), spawn(work, "b")]
+        sleep(0)
+        pycoro.get_loop().destroy(destroy_loop=True)
+        log.append([repr(task.value) for task in tasks])
+        lock.release()
+        with lock:
+            log.append("free")
+
+    log: list[Any] = []
+    lock = Semaphore(0)
+    in_thread(in_a_thread)
+    assert sorted(log[:4]) == ["a begins", "a ends", "b begins", "b ends"]
+    assert log[4:] == [["CoroutineExit()"] * 2, "free"]

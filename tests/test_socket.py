@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from pycoro import dns, joinall, sleep, socket, spawn
+from pycoro import ConcurrentObjectUseError, dns, joinall, sleep, socket, spawn
 from pycoro.task import Task
 
 
@@ -335,13 +335,36 @@ def test_a_killed_reader_leaves_the_socket_usable(
     assert reader.get() == b"data"
 
 
-def test_two_readers_of_one_socket_both_get_something(
+def test_a_stream_has_one_reader_and_one_writer(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     one, other = pair
-    readers = [waiting(one.recv, 2) for _ in range(3)]
-    other.sendall(b"aabbcc")
-    assert sorted(reader.get() for reader in readers) == [b"aa", b"bb", b"cc"]
+    reader = waiting(one.recv, 2)
+    for read in (lambda: one.recv(2), lambda: one.recv_into(bytearray(2)), lambda: one.recvmsg(2)):
+        with pytest.raises(ConcurrentObjectUseError, match=r"recv'.* waits to read from"):
+            read()
+    writer = waiting(one.sendall, bytes(1 << 24))
+    with pytest.raises(ConcurrentObjectUseError, match=r"sendall'.* waits to write to"):
+        one.sendall(bytes(1 << 24))
+    other.sendall(b"aa")
+    assert reader.get() == b"aa"
+    writer.kill()
+
+
+def test_connections_and_datagrams_are_for_whoever_comes() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        waiters = [waiting(listener.accept) for _ in range(2)]
+        clients = [socket.create_connection(listener.getsockname()) for _ in waiters]
+        names = {client.getsockname() for client in clients}
+        assert {waiter.get()[1] for waiter in waiters} == names
+        for client in [*clients, *(waiter.value[0] for waiter in waiters)]:
+            client.close()
+    one, other = socket.socketpair(type=socket.SOCK_DGRAM)
+    with one, other:
+        waiters = [waiting(one.recv, 2) for _ in range(2)]
+        other.send(b"aa")
+        other.send(b"bb")
+        assert sorted(waiter.get() for waiter in waiters) == [b"aa", b"bb"]
 
 
 def test_a_closed_socket_is_refused(pair: tuple[socket.socket, socket.socket]) -> None:

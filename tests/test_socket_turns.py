@@ -154,7 +154,7 @@ def test_so_are_those_of_accept_and_connect(clock: VirtualClock, tmp_path: Path)
 
 
 def test_the_timeout_is_one_for_all_waits_of_a_call(clock: VirtualClock) -> None:
-    one, other = socket.socketpair()
+    one, other = socket.socketpair(type=socket.SOCK_DGRAM)
     with one, other:
         one.settimeout(10.0)
         start = clock.now

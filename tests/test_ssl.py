@@ -179,3 +179,40 @@ def test_get_server_certificate(listener: socket.socket) -> None:
     certificate = ssl.get_server_certificate(listener.getsockname())
     accepting.join()
     assert certificate.strip() in CERTIFICATE.read_text()
+
+
+@pytest.mark.parametrize("suppress", [True, False])
+def test_a_connection_that_ends_without_a_goodbye(
+    suppress: bool, pair: tuple[ssl.SSLSocket, ssl.SSLSocket]
+) -> None:
+    client, server = pair
+    server.suppress_ragged_eofs = suppress
+    client.sendall(b"last")
+    assert server.recv(10) == b"last"
+    reader = spawn(server.recv, 10)
+    sleep(0)
+    stdlib.SSLSocket.shutdown(client, socket.SHUT_RDWR)  # of TCP alone
+    if suppress:
+        assert (reader.get(), server.recv_into(bytearray(10))) == (b"", 0)
+    else:
+        with pytest.raises(ssl.SSLEOFError):
+            reader.get()
+
+
+def test_what_can_be_sent(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
+    client, server = pair
+    client.sendall(b"")
+    for data in (b"bytes", bytearray(b"more"), memoryview(b"at last")):
+        client.sendall(data)
+    assert server.recv(100) == b"bytes"
+    assert (server.recv(2), server.recv(100), server.recv(100)) == (b"mo", b"re", b"at last")
+    for refused in (client.sendall, client.send):
+        with pytest.raises(ValueError, match="non-zero flags"):
+            refused(b"x", socket.MSG_OOB)
+    with pytest.raises(ValueError, match="non-zero flags"):
+        server.recv(1, socket.MSG_PEEK)
+    client.close()
+    with pytest.raises(OSError):
+        client.sendall(b"x")
+    with pytest.raises(OSError):
+        client.recv(1)

@@ -572,3 +572,13 @@ def test_a_task_that_cannot_have_a_stack_fails_alone(
     assert isinstance(doomed.exception, MemoryError)
     assert other.successful()
     assert "no memory for another stack" in capsys.readouterr().err
+
+
+def test_a_task_runs_once() -> None:
+    tasks = [pycoro.spawn(lambda: 5), pycoro.spawn(pycoro.sleep, 1000)]
+    pycoro.sleep(0)
+    for task in tasks:
+        with pytest.raises(RuntimeError, match="has begun already"):
+            task.run()
+    assert tasks[0].value == 5
+    tasks[1].kill()

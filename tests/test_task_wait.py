@@ -374,3 +374,9 @@ def test_idle_that_is_killed(api: Api) -> None:
     idler.kill()
     assert idler.successful()
     api.idle()
+
+
+@pytest.mark.parametrize("seconds", [None, "", [], "1", object()])
+def test_a_sleep_takes_a_number(api: Api, seconds: Any) -> None:
+    with pytest.raises(TypeError):
+        api.sleep(seconds)

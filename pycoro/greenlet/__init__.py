@@ -6,8 +6,9 @@ extension modules compiled for greenlet run on it, gevent's among them.
 
 What differs (docs/greenlet.md has a table of all): each greenlet has a stack of its own, of
 pycoro.stack_size() bytes, where PyPI's have the thread's; nothing is copied, so _stack_saved is
-what is in use. A suspended greenlet that is in a cycle of garbage is unwound by the collector,
-where PyPI's is lost, up to Python 3.14. Not there, for there is nothing for them to do:
+what is in use. A suspended greenlet that is in a cycle of garbage by its attributes is unwound by
+the collector, where PyPI's is lost up to Python 3.14; by variables of its own frames it is lost,
+where most of PyPI's are unwound from 3.15 on. Not there, for there is nothing for them to do:
 UnswitchableGreenlet and _greenlet.get_tstate_trash_delete_nesting(), which test PyPI's copying; the
 folder of C headers.
 """

@@ -1,7 +1,8 @@
 """Makes the stdlib's blocking modules cooperative: patch_all(), as early as possible.
 
 table.py says what is replaced by what, late.py looks after what was imported before. Names are
-gevent.monkey's. `python -m pycoro.monkey program` runs a program so, unchanged.
+gevent.monkey's. `python -m pycoro.monkey program` runs a program so, unchanged; with --audit, or by
+audit(), what blocks all the same is told of: blocked.py.
 """
 
 from __future__ import annotations

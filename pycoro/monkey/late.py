@@ -55,6 +55,7 @@ def repair(
                 _done.append((names, name, value))
                 names[name] = pair[1]
     found: list[str] = []
+    kinds = Counter(map(type, gc.get_objects()))
     for old, new in replacements.values():
         if not isinstance(old, type):
             continue
@@ -66,23 +67,17 @@ def repair(
             for kind in subclasses
             if kind.__module__.partition(".")[0] not in (*_OURS, "asyncio", "ssl")
         ]
-        count = len(_made(old, new))
-        if count:
+        count = sum(
+            n for kind, n in kinds.items() if old in kind.__mro__ and new not in kind.__mro__
+        )
+        # Of the interpreter's own, the collector does not know all; or they are renewed.
+        if count and old.__module__ not in ("_thread", "select", "threading"):
             found.append(
                 f"{count} {old.__name__} object(s) were made before the patch: they block all "
                 "tasks. Call monkey.patch_all() first of all, in the main module"
             )
     _left.extend(found)
     return found
-
-
-def _made(old: type, new: Any) -> list[Any]:
-    """Objects of the class and of those derived from it, but for the new one. Of the interpreter's
-    own that the collector does not know, or that are renewed, none."""
-    if old.__module__ in ("_thread", "select", "threading"):
-        return []
-    kinds = [(one, type(one).__mro__) for one in gc.get_objects()]
-    return [one for one, kind in kinds if old in kind and new not in kind]
 
 
 def renew(originals: dict[tuple[str, str], Any]) -> list[str]:
@@ -143,8 +138,9 @@ def report() -> list[str]:
     for holder, _, value in _done:
         if type(value) in _RENEWED:
             renewed[id(value)] = value
-        else:
-            names.setdefault(f"{value.__module__}.{value.__name__}", set()).add(holder["__name__"])
+        elif value.__module__ != holder["__name__"]:  # else it is at home there
+            what = f"{value.__module__}.{value.__name__}"
+            names.setdefault(what, set()).add(holder["__name__"])
     sentences = [
         f"{what} was imported by name before the patch: replaced in {', '.join(sorted(modules))}"
         for what, modules in sorted(names.items())

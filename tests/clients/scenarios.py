@@ -165,7 +165,9 @@ def broken_off(client: Adapter) -> dict[str, Any]:
         log.append(str(client.ask(another, 4, 0.01)))
         client.close(another)
         told[how] = log
-    pycoro.sleep(0.05)  # tasks of the library's own end
+    deadline = time.monotonic() + 10
+    while descriptors() > before and time.monotonic() < deadline:
+        pycoro.sleep(0.05)  # tasks of the library's own end
     told["descriptors"] = descriptors() - before
     return told
 

@@ -26,7 +26,7 @@ from tests.stdlib import skips
 
 ROOT = Path(__file__).resolve().parents[2]
 _TICK = 0.1  # seconds between looks at the log
-_MOST_PROCESSES = 12  # for one module
+_MOST_PROCESSES = 40  # for one module
 
 
 @dataclass

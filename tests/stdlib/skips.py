@@ -15,8 +15,12 @@ MODULES = [
     "test_urllib2_localnet",
 ]
 
-_PROCESSES = "multiprocessing's queues wait in C, for semaphores and pipes of their own"
+_PROCESSES = (
+    "multiprocessing's queues and managers wait in C, for semaphores and pipes of their own"
+)
 _SPINS = "has a thread spin until another has run: coroutines take turns where they wait"
+_READ = "has a thread wait for a pipe in os.read(), which no patch replaces"
+_MOCK = "asyncio's loop never waits there, with a mock for a selector: no other thread runs"
 _FLAG = "looks at O_NONBLOCK of the descriptor, which is always set here"
 
 # module -> {pattern of Class.test_name: reason}
@@ -36,8 +40,7 @@ SKIPS: dict[str, dict[str, str]] = {
         "ConfigDictTest.test_config_queue_handler": _SPINS,
     },
     "test_thread": {
-        "TestForkInThread.test_forkinthread": "the main program blocks in os.read(), which no "
-        "patch replaces, before the thread has begun",
+        "TestForkInThread.test_forkinthread": _READ + ", before another has begun",
         "ThreadRunningTests.test_unraisable_exception": "an error that ends a task is told by "
         "Loop.handle_error()",
     },
@@ -55,6 +58,12 @@ SKIPS: dict[str, dict[str, str]] = {
         "SimpleBackgroundTests.test_makefile_close": "expects a descriptor's number to stay "
         "unused, while the server's thread opens some of its own",
     },
+    "test_io": {
+        "*IOTest.test_optional_abilities": _READ,
+        "*SignalsTest.test_interrupted_write_*": _READ,
+        "CBuffered*Test.test_slow_close_from_thread": "a buffered file is locked by a thread of "
+        "the system's: another task gets a RuntimeError, where another thread would wait",
+    },
     "test_signal": {
         "StressTest.test_stress_modifying_handlers": _SPINS,
     },
@@ -70,9 +79,24 @@ SKIPS: dict[str, dict[str, str]] = {
         "ThreadPoolExecutorTest.test_hang_global_shutdown_lock": "has a thread that is always "
         "given a next job: it never waits, so that no other runs",
     },
+    "test_asyncio.test_unix_events": {
+        "TestFork.test_fork_asyncio_*": _PROCESSES,
+        "TestFork.test_fork_signal_handling": _PROCESSES,
+    },
     "test_asyncio.test_selector_events": {
-        "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": "asyncio's "
-        "loop never waits there, with a mock for a selector: no other thread runs",
+        "BaseSelectorEventLoopTests.test_sock_connect_resolve_using_socket_params": _MOCK,
+    },
+    "test_asyncio.test_base_events": {
+        "BaseEventLoopTests.test_asyncgen_finalization_by_gc_in_other_thread": _MOCK,
+        "BaseEventLoopTests.test_check_thread": _MOCK,
+        "BaseEventLoopTests.test_shutdown_default_executor_timeout": _MOCK,
+    },
+    "test_syslog": {
+        "Test.test_syslog_threaded": _SPINS,
+    },
+    "test_sys": {
+        "SysModuleTest.test_current_*": "asks the interpreter what its threads run; those are of "
+        "the system's",
     },
     "test_socket": {
         "GeneralModuleTests.testRefCountGetNameInfo": "counts references while a traceback's "
