@@ -218,7 +218,8 @@ def test_three_servers(tmp_path: Path) -> None:
 
 
 def test_each_example_is_here() -> None:
-    text = Path(__file__).read_text()
+    here = Path(__file__)
+    text = here.read_text() + (here.parent / "test_chat.py").read_text()
     tested = set(re.findall(r'"(\w+?)(?:\.py)?"', text))
     for path in EXAMPLES.glob("*.py"):
         name = "producer_" if path.stem.startswith("producer_") else path.stem

@@ -565,6 +565,8 @@ def test_start_response_again_with_exc_info() -> None:
         pytest.param(respond(status="fine"), id="no status"),
         pytest.param(respond(status=200), id="status is a number"),
         pytest.param(respond(status="99 Low"), id="low status"),
+        pytest.param(respond(status="103 Early Hints"), id="no final status"),
+        pytest.param(respond(status="101 Other"), id="an upgrade that nobody wants"),
         pytest.param(respond(headers=[("X", "a\r\nSet-Cookie: evil")]), id="CRLF in a value"),
         pytest.param(respond(headers=[("X", "a\nb")]), id="LF in a value"),
         pytest.param(respond(headers=[("X", "a\rb")]), id="CR in a value"),
@@ -721,6 +723,37 @@ def test_the_access_log() -> None:
         r"127\.0\.0\.1 - - \[\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\] "
         r'"GET /\\x22x HTTP/1\.1" 200 \d+ 0\.\d{6}\n',
         one.log[0],
+    )
+
+
+def test_the_same_request_again_is_the_same() -> None:
+    """What is known of the last head is used for the next; what the application does to environ is
+    not."""
+    seen = []
+
+    def application(environ: Any, start_response: Any) -> list[bytes]:
+        seen.append({key: value for key, value in environ.items() if key.isupper()})
+        environ["PATH_INFO"] = environ["HTTP_HOST"] = "changed"
+        start_response("200 OK", [])
+        return [environ["wsgi.input"].read()]
+
+    request = b"GET http://other/a%20b?c HTTP/1.1\r\nHost: test\r\nA: 1\r\nA: 2\r\n\r\n"
+    with serving(application) as one, Client(one) as client:
+        for between in (b"", GET, sized(b"body"), chunked(b"body"), UPGRADE, b"\r\n" + GET):
+            for data in (request, request, between):
+                client.send(data)
+                assert not data or client.response().code == 200
+        client.send(b"HEAD / HTTP/1.1\r\nHost: test\r\n\r\n" * 2)
+        assert [client.response(head=True).code for _ in range(2)] == [200, 200]
+    same = [environ for environ in seen if environ["PATH_INFO"] == "/a b"]
+    assert len(same) == 12 and all(environ == same[0] for environ in same)
+    assert (same[0]["HTTP_HOST"], same[0]["HTTP_A"], same[0]["QUERY_STRING"]) == (
+        "other",
+        "1,2",
+        "c",
+    )
+    assert (
+        len([line for line in one.log if '"GET http://other/a%20b?c HTTP/1.1" 200' in line]) == 12
     )
 
 

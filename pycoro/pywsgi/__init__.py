@@ -1,10 +1,13 @@
 """A WSGI server, under gevent.pywsgi's names: WSGIServer(("", 8080), application).serve_forever().
 
 HTTP/1.0 and 1.1, in one task for each connection. Needs the extra: pip install 'pycoro[wsgi]'.
+Where a client asks for another protocol, a websocket say, environ["pycoro.upgrade"]() gives the
+application the socket, and what has come on it already.
 
-server:   WSGIServer: limits, timeouts, logs, the end      handler: WSGIHandler, a connection
-head:     what a request's head says, and what is refused  body:    wsgi.input
-response: what a response's head may say                   log:     logs, and environ in them
+server      WSGIServer: limits, timeouts, logs      watchman    ends what takes too long
+handler     WSGIHandler: requests, one by one       connection  its bytes, in and out
+head, body  what a request says; what is refused    responder   what is sent, and how much
+response    what a response may say                 log         logs; environ in reports
 """
 
 from .body import Input

@@ -64,6 +64,8 @@ class Head:
         "_feed",
         "_fields",
         "_host",
+        "_last",
+        "_split",
         "chunked",
         "close",
         "expects",
@@ -88,6 +90,8 @@ class Head:
         self._fault: BadRequest | None = None
         self._fields = 0
         self._feed: Any = None
+        self._last = b""  # a whole head, whose request had no body
+        self._split: tuple[str, str] | None = None
         self._host = ""  # a good one, that the last request had
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -109,7 +113,13 @@ class Head:
             headers[key] += separator + value.decode("latin-1").rstrip(" \t")
 
     def parse(self, head: bytes, max_headers: int) -> None:
-        """`head` ends with an empty line. Errors: BadRequest."""
+        """`head` ends with an empty line. Clients often ask the same again: then it is known what
+        that says. Errors: BadRequest."""
+        if head == self._last:
+            self.line = head[: head.find(b"\r\n")]
+            return
+        self._last = b""
+        self._split = None
         headers = self.headers = {}
         self._fault = None
         self._fields = 0
@@ -160,6 +170,8 @@ class Head:
             self._measure()
         if "HTTP_EXPECT" in headers:
             self._look_at_expectation()
+        if self._feed is not None:  # the parser is where it was: no body, no upgrade
+            self._last = head
 
     def _measure(self) -> None:
         """How long is the body? There is one, so the parser waits for it."""
@@ -184,6 +196,8 @@ class Head:
     def split_target(self) -> tuple[str, str]:
         """(PATH_INFO, QUERY_STRING). Where the target names a host as well, that is the Host: RFC
         9112, section 3.2.2. Errors: BadRequest."""
+        if self._split is not None:
+            return self._split
         target = self.target
         if target[0] != "/" and target != "*" and self.method != "CONNECT":
             try:
@@ -201,7 +215,8 @@ class Head:
         path, _, query = target.partition("?")
         if "%" in path:
             path = unquote_to_bytes(path).decode("latin-1")
-        return path, query
+        self._split = path, query
+        return self._split
 
 
 def _bad_line(words: list[bytes], known: bool) -> BadRequest:

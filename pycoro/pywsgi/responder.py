@@ -53,6 +53,8 @@ class Responder(Connection):
         line = status_line(status)
         text, special = write_headers(headers)
         encoded = text.encode("latin-1")
+        if status[0] == "1" and not (status[:3] == "101" and self._head.upgrade):
+            raise ValueError(f"{status!r} is no response to this request")
         if status.startswith("204") and special.get("content-length", "0") != "0":
             raise AssertionError(f"{status} has no body, so no Content-Length either")
         self._headers = encoded
