@@ -165,7 +165,8 @@ class Loop(Scheduler):
                 self._run_callback(callback)
                 if watch.wanted:
                     self._watches.rearm(watch)
-            self._look_from = monotonic() + LOOK_EVERY
+            # Not where time is virtual: how often it looks would depend on the real one.
+            self._look_from = monotonic() + LOOK_EVERY if self.jump is None else 0.0
         finally:
             self._get_in_line()
 
