@@ -52,8 +52,6 @@ def check_blocking(block: bool, timeout: float) -> None:
     it is not looked at, as in the standard library."""
     if block:
         check_timeout(timeout)
-        if timeout < 0:
-            raise ValueError("'timeout' must be a non-negative number")
 
 
 def within(timeout: Timeout, function: Callable[..., Any], *args: Any) -> Any:

@@ -34,6 +34,13 @@ _switch = _native.switch
 _current = _native.current
 
 
+class _NoMore(deque[Any]):
+    """The `ready` of a loop that has ended, which goes on with nobody: so who waits is told."""
+
+    def append(self, entry: Any) -> None:
+        pass
+
+
 class Loop(Scheduler):
     """A thread's loop, gevent's Hub. get_loop() gives it; do not make one."""
 
@@ -165,7 +172,8 @@ class Loop(Scheduler):
                 self._run_callback(callback)
                 if watch.wanted:
                     self._watches.rearm(watch)
-            self._look_from = monotonic() + LOOK_EVERY
+            # Not where time is virtual: how often it looks would depend on the real one.
+            self._look_from = monotonic() + LOOK_EVERY if self.jump is None else 0.0
         finally:
             self._get_in_line()
 
@@ -280,15 +288,13 @@ class Loop(Scheduler):
             raise InvalidThreadUseError("a loop can only be destroyed in its own thread")
         if here is self:
             raise RuntimeError("a callback of the loop cannot destroy the loop")
-        self.release()
         waiting = self._waiting()
-        self.ready.clear()
+        self.release()
         self._due.clear()
         self.errors.clear()
         self._timers.keep(set())
         for coroutine in waiting - {here, self.main}:  # or else a new loop would wake it
             run_unraisable(bury, coroutine, here)
-        self.ready.clear()
         if self._thread.loop is self:
             self._thread.loop = None
         if self._handle is not None:
@@ -305,6 +311,7 @@ class Loop(Scheduler):
         if self.closed:
             return
         self.closed = True
+        self.ready = _NoMore()
         deadlock.leave(self)
         self._watches.close()
         self._wakeup.close()

@@ -153,9 +153,9 @@ class Group(MappingMixin):
     ) -> None:
         """Kills all members, once each, and with block waits for their end, `timeout` seconds at
         most; who is added meanwhile is killed as well. A member that calls this gets the exception
-        here, once the others have been told."""
-        if timeout is not None:
-            check_timeout(timeout)
+        here, once the others have been told. Errors: InvalidThreadUseError where one is another
+        thread's, and none has been told then."""
+        check_timeout(timeout)
         here = current()
         clock = get_loop().clock
         deadline = None if timeout is None else clock() + timeout
@@ -176,6 +176,9 @@ class Group(MappingMixin):
 
     def _kill_all(self, exception: ExceptionLike, block: bool, here: Coroutine) -> None:
         told = [member for member in self.greenlets if member not in self.dying]
+        for member in told:
+            if isinstance(member, Task):
+                member._check_thread()  # before any has been told
         self.dying.update(told)
         for member in told:
             if member is not here:

@@ -7,7 +7,8 @@ There is no lock in here. What counts is one statement, `counter -= (got := coun
 looks for other threads and signals only at calls, jumps back and function entries, so nothing comes
 between its halves, not even a tracer, which is called from line to line. Who counts up does so
 first, and looks for waiters after that; who waits stands in the queue first, and looks at the
-counter after that. What is free is handed to who has waited longest.
+counter after that. What is free is handed to who has waited longest; but who comes in another
+thread just when it becomes free may have it first. Nobody is left waiting while something is free.
 """
 
 from __future__ import annotations

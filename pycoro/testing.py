@@ -85,6 +85,7 @@ class VirtualClock:
         loop._timers.shift(self._time - loop.clock())
         loop.clock = self._read
         loop.jump = self._wait
+        loop._look_from = 0.0
         return self
 
     def __exit__(

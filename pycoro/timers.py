@@ -164,11 +164,14 @@ class TimerHeap:
         return None
 
     def run_due(self, now: float, fail: Callable[[Timer, BaseException], None]) -> None:
-        """Runs those whose time is `now` or earlier, one after another; fail(timer, error) is
-        called for one that raises."""
+        """Runs those whose time is `now` or earlier, one after another, but not one for
+        `now` that has been made meanwhile: where time stands still, there might be no end of these.
+        fail(timer, error) is called for one that raises."""
+        last = self._made
         while self._next or self._advance(now * _TICKS):
             entries = self._next
-            if entries[0][0] > now:
+            when, age, _ = entries[0]
+            if when >= now and (when > now or age > last):
                 return
             timer = heappop(entries)[2]
             self.count -= 1

@@ -906,3 +906,16 @@ def test_tasks_of_another_thread_are_not_killed_from_here() -> None:
 def test_pool_full_says_why() -> None:
     with pytest.raises(PoolFull, match="all 0 places"):
         Pool(0).start(pycoro.Greenlet(square, 1), blocking=False)
+
+
+def test_a_group_with_another_thread_s_task_kills_none() -> None:
+    group = Group()
+    foreign = in_thread(lambda: group.spawn(int))
+    mine = [group.spawn(sleep, 1000) for _ in range(3)]
+    pycoro.sleep(0)
+    with pytest.raises(InvalidThreadUseError):
+        group.kill()
+    assert not group.dying
+    group.discard(foreign)
+    group.kill(timeout=10)
+    assert all(task.ready() for task in mine)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket as real_socket
 import threading
 import time
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from helpers import in_thread
 
-from pycoro import LoopExit, Timeout, get_loop, sleep, socket, spawn, spawn_later
+from pycoro import LoopExit, Timeout, get_loop, joinall, sleep, socket, spawn, spawn_later
 from pycoro.event import AsyncResult, Event
 from pycoro.runner import run
 from pycoro.testing import (
@@ -20,6 +21,7 @@ from pycoro.testing import (
     virtual_time,
     wait_all_tasks_blocked,
 )
+from pycoro.waiting import WaitQueue
 
 pytestmark = pytest.mark.usefixtures("clean_loop")
 
@@ -376,3 +378,25 @@ def test_the_error_of_the_block_is_not_hidden(clock: VirtualClock) -> None:
             task = spawn(sleep, 1)
             raise KeyError
     task.kill()
+
+
+def test_the_order_does_not_depend_on_the_real_time() -> None:
+    """Where tasks only wake each other, the loop looks at timers as often as in any other turn."""
+
+    def plays(mine: WaitQueue, other: WaitQueue) -> None:
+        for _ in range(100):
+            log.append("turn")
+            other.wake_one()
+            mine.wait(1)
+
+    def ticks() -> None:
+        for _ in range(10):
+            log.append("tick")
+            Event().wait(0)
+
+    log: list[str] = []
+    with virtual_time():
+        one, other = WaitQueue(), WaitQueue()
+        joinall([spawn(plays, one, other), spawn(plays, other, one), spawn(ticks)])
+    at = [place for place, word in enumerate(log) if word == "tick"]
+    assert max(after - before for before, after in pairwise(at)) < 6
