@@ -7,12 +7,12 @@ several tasks at the same time, in whatever threads, is asked once. Nothing is k
 
 from __future__ import annotations
 
-import os
 import socket as _stdlib
 from collections.abc import Callable
 from typing import Any
 
 from .event import AsyncResult
+from .forks import in_child
 from .jobs import ThreadPool
 from .loop import get_loop
 
@@ -90,7 +90,7 @@ def _copy(answer: Any) -> Any:
     return answer
 
 
-os.register_at_fork(after_in_child=_asked.clear)  # the threads that would answer are not here
+in_child(_asked.clear)  # the threads that would answer are not here
 
 
 def getaddrinfo(

@@ -20,6 +20,7 @@ from weakref import WeakSet
 from .. import monitor
 from ..blocking import say_busy
 from ..events import EventLoopBlocked
+from ..forks import in_child
 
 _STDLIB = str(Path(os.__file__).parent) + os.sep
 _OTHERS = ("site-packages", "dist-packages")  # below it
@@ -176,9 +177,7 @@ def _write_stderr(text: str) -> None:
         sys.stderr.flush()
 
 
-def _after_fork_in_child() -> None:
+@in_child
+def _after_fork() -> None:
     for audit in list(_audits):
         audit._after_fork()
-
-
-os.register_at_fork(after_in_child=_after_fork_in_child)
