@@ -295,6 +295,7 @@ def test_started_while_run_is_looked_up() -> None:
         one = Hasty()
         log.append(one.switch("second"))
         log.append(one.switch("third"))
+        one.throw()  # its frame refers to it: it would be there for good
 
     both(scenario)
 

@@ -80,7 +80,7 @@ def test_run_kills_the_child_whose_time_is_over() -> None:
         subprocess.run(python("import time; time.sleep(60)"), timeout=0.3, capture_output=True)
     assert caught.value.timeout == 0.3
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, 0)
+        os.waitpid(-1, os.WNOHANG)
 
 
 def test_several_tasks_wait_for_one_child() -> None:

@@ -55,7 +55,8 @@ def repair(
                 _done.append((names, name, value))
                 names[name] = pair[1]
     found: list[str] = []
-    kinds = Counter(map(type, gc.get_objects()))
+    counts = Counter(map(type, gc.get_objects()))
+    kinds = {kind: n for kind, n in counts.items() if kind.__mro__}  # None: the collector ended it
     for old, new in replacements.values():
         if not isinstance(old, type):
             continue

@@ -60,7 +60,7 @@ def is_here(need: str) -> bool:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # tests of others may wait for children, whichever
 def started() -> Iterator[Callable[[str], tuple[int, Path]]]:
     """started(SERVER): (port, folder) of a server, which is started when it is first asked for."""
     found: dict[str, tuple[int, Path]] = {}
