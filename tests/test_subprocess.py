@@ -64,7 +64,8 @@ def test_pipes_are_read_and_written_while_others_run() -> None:
 
 
 def test_a_time_limit_leaves_the_child_alone() -> None:
-    process = subprocess.Popen(python("input()"), stdin=subprocess.PIPE)
+    # One that the end of its input, which communicate() makes, does not end.
+    process = subprocess.Popen(python("import time; time.sleep(600)"), stdin=subprocess.PIPE)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=0.01)
     with pytest.raises(subprocess.TimeoutExpired):
