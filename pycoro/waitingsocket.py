@@ -23,7 +23,7 @@ _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
 _LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
-DONTWAIT = int(getattr(_stdlib, "MSGDONTWAIT", 0))  # not the enum, whose & takes microseconds
+DONTWAIT = int(getattr(_stdlib, "MSG_DONTWAIT", 0))  # not the enum, whose & takes microseconds
 STREAK = 128  # calls that did not wait, before a task lets the others run
 INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
 _IS_LISTENER = (_stdlib.SOL_SOCKET, _stdlib.SO_ACCEPTCONN)

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -365,6 +366,24 @@ def test_connections_and_datagrams_are_for_whoever_comes() -> None:
         other.send(b"aa")
         other.send(b"bb")
         assert sorted(waiter.get() for waiter in waiters) == [b"aa", b"bb"]
+
+
+def test_a_call_that_is_not_to_wait_does_not(pair: tuple[socket.socket, socket.socket]) -> None:
+    one, _ = pair
+    calls: list[Any] = [
+        lambda: one.recv(1, socket.MSG_DONTWAIT),
+        lambda: one.recv_into(bytearray(1), 1, socket.MSG_DONTWAIT),
+        lambda: one.recvfrom(1, socket.MSG_DONTWAIT),
+        lambda: one.recvmsg(1, 0, socket.MSG_DONTWAIT),
+    ]
+    for call in calls:
+        with pytest.raises(BlockingIOError):
+            call()
+    with pytest.raises(BlockingIOError):
+        while True:
+            one.send(bytes(1 << 16), socket.MSG_DONTWAIT)
+    with pytest.raises(BlockingIOError):
+        one.sendmsg([b"x"], [], socket.MSG_DONTWAIT)
 
 
 def test_a_closed_socket_is_refused(pair: tuple[socket.socket, socket.socket]) -> None:
