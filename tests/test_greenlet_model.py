@@ -204,7 +204,7 @@ class Play:
         return self.log
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(ORDERS)
 def test_random_programs_record_the_same(orders: list[Any]) -> None:
     theirs = Play(greenlet, SOME + orders).run()
