@@ -9,38 +9,33 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import invariant, precondition, rule
+from machines import TaskMachine
 
-import pycoro
 from pycoro import CoroutineExit, lock
 from pycoro.waiting import WaitQueue
 
 FEW = settings(max_examples=60, stateful_step_count=40, deadline=None)
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(TaskMachine):
     """What both have in common: tasks by number, what they log, and the order of their turns."""
+
+    turns_to_end = 4  # a lock is handed on to who is to be killed
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = pycoro.get_loop()
-        self.now = 0.0
-        self.loop.clock = lambda: self.now
-        self.tasks: list[pycoro.Task] = []
-        self.log: list[Any] = []
         self.expected: list[Any] = []
         self.turns: deque[tuple[int, str]] = deque()  # (task, what it does in its turn)
         self.killed: set[int] = set()  # who gets the error in that turn
         self.deadlines: dict[int, float] = {}  # of those that wait
 
     def begin(self, body: Callable[..., None], *args: Any) -> int:
-        number = len(self.tasks)
-        self.tasks.append(pycoro.spawn(body, number, *args))
+        number = self.spawn_numbered(body, *args)
         self.turns.append((number, "start"))
         return number
 
@@ -49,8 +44,7 @@ class Machine(RuleBasedStateMachine):
 
     def run(self) -> None:
         """The tasks have their turns, and so has the model."""
-        for _ in range(2 * len(self.tasks) + 2):
-            pycoro.sleep(0)
+        self.let_all_run()
         while self.turns:
             number, what = self.turns.popleft()
             self.turn(number, what, number in self.killed)
@@ -65,17 +59,6 @@ class Machine(RuleBasedStateMachine):
         """Those whose time is over, in the order of their times."""
         due = [(when, number) for number, when in self.deadlines.items() if when <= self.now]
         return [number for _, number in sorted(due)]
-
-    def teardown(self) -> None:
-        try:
-            pycoro.killall(self.tasks, block=False)
-            for _ in range(4 * len(self.tasks) + 4):
-                pycoro.sleep(0)
-            assert all(task.ready() for task in self.tasks)
-            assert not self.loop.errors
-            assert len(self.loop._timers) == 0
-        finally:
-            self.loop.clock = monotonic
 
 
 class LockMachine(Machine):

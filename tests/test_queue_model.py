@@ -14,14 +14,13 @@ from collections import Counter, deque
 from heapq import heappop, heappush
 from math import inf
 from random import Random
-from time import monotonic
 from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import initialize, invariant, rule
+from machines import TaskMachine
 
-import pycoro
 from pycoro import CoroutineExit, choice
 from pycoro.choice import Get, Put, choose
 from pycoro.lock import Semaphore
@@ -53,22 +52,15 @@ KINDS = [SimpleQueue, Queue, LifoQueue, PriorityQueue, Hooked]
 TIMEOUTS = st.sampled_from([None, None, 1.0, 2.0, 3.0])
 
 
-class Machine(RuleBasedStateMachine):
+class Machine(TaskMachine):
     """Tasks by number, each of which does one thing and logs what became of it."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.loop = pycoro.get_loop()
-        self.now = 0.0
-        self.loop.clock = lambda: self.now
-        self.tasks: list[pycoro.Task] = []
-        self.log: list[Any] = []
         self.items = 0  # made so far
 
     def begin(self, function: Any, *args: Any) -> int:
-        number = len(self.tasks)
-        self.tasks.append(pycoro.spawn(self.body, number, function, *args))
-        return number
+        return self.spawn_numbered(self.body, function, *args)
 
     def body(self, number: int, function: Any, *args: Any) -> None:
         try:
@@ -81,25 +73,11 @@ class Machine(RuleBasedStateMachine):
             outcome = "killed"
         self.log.append((number, outcome))
 
-    def let_all_run(self) -> None:
-        for _ in range(2 * len(self.tasks) + 2):
-            pycoro.sleep(0)
-
     def pass_time(self, seconds: float) -> None:
         """And looks at the clock, before anybody else has his turn."""
         self.now += seconds
         while (timer := self.loop._timers.pop_due(self.now)) is not None:
             timer.run()
-
-    def teardown(self) -> None:
-        try:
-            pycoro.killall(self.tasks, block=False)
-            self.let_all_run()
-            assert all(task.ready() for task in self.tasks)
-            assert not self.loop.errors
-            assert len(self.loop._timers) == 0
-        finally:
-            self.loop.clock = monotonic
 
 
 class QueueMachine(Machine):
