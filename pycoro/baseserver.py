@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from types import TracebackType
 from typing import Any
 
 from . import _native
@@ -345,12 +344,7 @@ class BaseServer:
     def __enter__(self) -> BaseServer:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     # ---- for people ----

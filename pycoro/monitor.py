@@ -21,7 +21,6 @@ from _thread import _local, allocate_lock, get_ident, get_native_id, start_new_t
 from collections.abc import Callable
 from time import perf_counter
 from time import sleep as nap
-from types import TracebackType
 from typing import Any
 
 from . import _native, deadlock
@@ -113,12 +112,7 @@ class Monitor:
     def __enter__(self) -> Monitor:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     def ignore_current_greenlet_blocking(self) -> None:

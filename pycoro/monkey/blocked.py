@@ -14,7 +14,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from traceback import FrameSummary, StackSummary
-from types import TracebackType
 from weakref import WeakSet
 
 from .. import monitor
@@ -112,12 +111,7 @@ class Audit:
     def __enter__(self) -> Audit:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.stop()
 
     # ---- in the monitor's thread ----
