@@ -79,7 +79,8 @@ def draw_ratios(all_results: Sequence[Results]) -> Any:
         return None
     columns = 3
     rows = -(-len(goals) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(11, 2.5 * rows), squeeze=False)
+    size = (11, 2.5 * rows)
+    figure, axes = pyplot.subplots(rows, columns, figsize=size, squeeze=False, layout="constrained")
     for axis in axes.flat[len(goals) :]:
         axis.set_visible(False)
     for axis, (goal, shown) in zip(axes.flat, goals.values(), strict=False):
@@ -88,7 +89,6 @@ def draw_ratios(all_results: Sequence[Results]) -> Any:
         "pycoro's figure divided by the peer's, on the same interpreter, for each Python version\n"
         "(dashed: the goal; blue: met, red: not met)"
     )
-    figure.tight_layout()
     return figure
 
 
@@ -104,7 +104,7 @@ def _draw_ratio(axis: Any, goal: Goal, shown: Comparison, all_results: Sequence[
     met = [bar >= goal.limit if more else bar <= goal.limit for bar in bars]
     axis.bar(positions, bars, 0.7, color=[NAMED_COLOURS["pycoro"] if ok else MISSED for ok in met])
     for position, bar in enumerate(bars):
-        text = f"{bar:.3f}" if 0 < bar < 0.1 else f"{bar:.2f}" if bar else "not\nmeasured"
+        text = f"{bar:.3f}" if 0 < bar < 0.1 else f"{bar:.2f}" if bar else "not measured"
         axis.annotate(
             text,
             (position, bar),
@@ -113,6 +113,7 @@ def _draw_ratio(axis: Any, goal: Goal, shown: Comparison, all_results: Sequence[
             ha="center",
             va="bottom",
             fontsize=8,
+            rotation=0 if bar else 90,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.5, "alpha": 0.85},
             zorder=3,
         )

@@ -9,16 +9,12 @@ therefore lasts longer.
 
 from __future__ import annotations
 
-import os
-from contextlib import ExitStack
-from functools import partial
-
 import pytest
 
-from bench import echo_server, wrk
+from bench import wrk
 from bench.conftest import Compare
 from bench.measure import Comparison, Goal
-from bench.test_echo import ROUNDS, Observation, observe, serving, summary
+from bench.test_echo import compare_servers
 
 # Mode -> what it is, connections, seconds. Those over TLS are few, for a handshake takes a
 # millisecond or two at each end.
@@ -43,18 +39,4 @@ def test_connections(compare: Compare, quick: bool, mode: str) -> None:
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    seconds = 1 if quick else seconds
-    cores = sorted(os.sched_getaffinity(0))
-    seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
-
-    def load(kind: str, pid: int, port: int) -> float:
-        seen[kind].append(observe(pid, port, connections, cores[-1], mode == "tls", seconds))
-        comparison.details[kind] = summary(seen[kind])
-        return seen[kind][-1].load.requests_per_second
-
-    with ExitStack() as servers:
-        samplers = {
-            kind: partial(load, kind, *servers.enter_context(serving(kind, cores[0], mode)))
-            for kind in seen
-        }
-        compare(comparison, samplers, rounds=ROUNDS)
+    compare_servers(compare, comparison, connections, mode, 1 if quick else seconds)

@@ -70,7 +70,7 @@ Costs = dict[int, dict[str, list[Observation]]]
 
 
 def observe(
-    pid: int, port: int, connections: int, core: int, tls: bool = False, seconds: int = SECONDS
+    pid: int, port: int, connections: int, core: int, tls: bool, seconds: int
 ) -> Observation:
     """Has the server run for one load."""
     os.kill(pid, signal.SIGCONT)
@@ -107,6 +107,31 @@ def summary(observations: list[Observation]) -> dict[str, float]:
     }
 
 
+def compare_servers(
+    compare: Compare,
+    comparison: Comparison,
+    connections: int,
+    mode: str = "keep-alive",
+    seconds: int = SECONDS,
+) -> dict[str, list[Observation]]:
+    """Has all kinds of server run side by side, each for one load in each round."""
+    cores = sorted(os.sched_getaffinity(0))
+    seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
+
+    def load(kind: str, pid: int, port: int) -> float:
+        seen[kind].append(observe(pid, port, connections, cores[-1], mode == "tls", seconds))
+        comparison.details[kind] = summary(seen[kind])
+        return seen[kind][-1].load.requests_per_second
+
+    with ExitStack() as servers:
+        samplers = {
+            kind: partial(load, kind, *servers.enter_context(serving(kind, cores[0], mode)))
+            for kind in seen
+        }
+        compare(comparison, samplers, rounds=ROUNDS)
+    return seen
+
+
 @pytest.fixture(scope="module")
 def costs() -> Costs:
     """What test_echo() saw, by number of connections, for test_echo_cpu()."""
@@ -128,21 +153,7 @@ def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    cores = sorted(os.sched_getaffinity(0))
-    seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
-    costs[connections] = seen
-
-    def load(kind: str, pid: int, port: int) -> float:
-        seen[kind].append(observe(pid, port, connections, cores[-1]))
-        comparison.details[kind] = summary(seen[kind])
-        return seen[kind][-1].load.requests_per_second
-
-    with ExitStack() as servers:
-        samplers = {
-            kind: partial(load, kind, *servers.enter_context(serving(kind, cores[0])))
-            for kind in seen
-        }
-        compare(comparison, samplers, rounds=ROUNDS)
+    costs[connections] = compare_servers(compare, comparison, connections)
 
 
 def test_echo_cpu(compare: Compare, costs: Costs, connections: int) -> None:
