@@ -49,14 +49,14 @@ CLIENTS = {
 }
 
 
-def is_here(need: str) -> bool:
-    """A program, or a module."""
+def is_here(need: str, remedy: str) -> bool:
+    """A module of the extra; else a program. Some modules bring a program of their name, which may
+    be another environment's."""
+    if remedy == EXTRA:
+        return importlib.util.find_spec(need) is not None
     path = f"/usr/sbin:{Path.home()}/.local/bin"
     return bool(
-        shutil.which(need)
-        or shutil.which(need, path=path)
-        or servers.postgresql_program(need)
-        or importlib.util.find_spec(need.replace("-", "_"))
+        shutil.which(need) or shutil.which(need, path=path) or servers.postgresql_program(need)
     )
 
 
@@ -81,6 +81,6 @@ def client(
     """(name, its server's port, its server's folder)"""
     module, server = CLIENTS[request.param]
     for need, remedy in ((module, EXTRA), *SERVERS[server][1]):
-        if not is_here(need):
+        if not is_here(need, remedy):
             pytest.skip(f"{need} is missing: {remedy}")
     return request.param, *started(server)
