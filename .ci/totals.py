@@ -1,5 +1,7 @@
 """Adds up what the parts of .ci/run counted: `N passed, N failed` over all of them.
 
+For a part that failed it repeats what names the cause, as the end of a long output is what is read.
+
 Usage: totals.py FOLDER PART...; FOLDER holds PART.log of each, and `results`, lines of a part's
 name, exit status and seconds. A part that failed without a failed test counts as one failed, one
 that passed without a test as one passed. Exit status 1 where something failed.
@@ -8,6 +10,15 @@ that passed without a test as one passed. Exit status 1 where something failed.
 import re
 import sys
 from pathlib import Path
+
+CAUSES = re.compile(r"^(?:FAILED |ERROR |E  |part .* took more than)")
+
+
+def causes(part: str, text: str) -> list[str]:
+    """The failed tests and their errors; the end of the output where no line looks like one."""
+    lines = text.splitlines()
+    found = [line for line in lines if CAUSES.match(line)][-60:] or lines[-40:]
+    return [f"{part}: {line[:300]}" for line in found]
 
 
 def main() -> int:
@@ -31,6 +42,7 @@ def main() -> int:
                     failed += int(number)
         if status.get(part) != "0":
             failed = max(failed, 1)
+            print("\n".join(causes(part, text)))
         elif passed == 0:
             passed = 1
         all_passed += passed
