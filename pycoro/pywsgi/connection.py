@@ -73,7 +73,9 @@ class Connection:
                     self.state = HEAD
                     self.end = server.now + server.head_timeout
             elif server.draining and self._served:
-                return None
+                if server.ssl_enabled:
+                    return None
+                self._shut(SHUT_RD)  # what has come by now is served, and nothing after it
             try:
                 data = self.socket.recv(_RECEIVE)
             except OSError:
