@@ -6,6 +6,7 @@ import io
 import logging
 import socket as stdlib
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
