@@ -32,7 +32,8 @@ from bench.measure import SHARE, Comparison
 
 SECONDS = 1
 ROUNDS = 12
-SETTLE, IDLE = 0.05, 0.1
+IDLE, LOOKS = 0.1, 30  # how long a look at an idle server is, and how many at most
+CALM = 0.2  # of its core: who takes less has done what was left to do
 P99 = "p99 latency (ms)"
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Observation:
     cpu_per_request: float
     share: float
     idle_share: float
-    """Of the core, in the moment after, when nothing was to be done."""
+    """Of the core, afterwards, when nothing was to be done any more."""
 
 
 def observe(group: int, drive: Callable[[], wrk.Load]) -> Observation:
@@ -81,11 +82,15 @@ def observe(group: int, drive: Callable[[], wrk.Load]) -> Observation:
     os.killpg(group, signal.SIGCONT)
     try:
         load, busy, passed = clocked(group, drive)
-        time.sleep(SETTLE)  # it sees that the clients are gone
-        _, idle, idle_passed = clocked(group, partial(time.sleep, IDLE))
+        idle_share = 1.0
+        for _ in range(LOOKS):  # some answer what clients asked who are gone
+            if idle_share < CALM:
+                break
+            _, idle, idle_passed = clocked(group, partial(time.sleep, IDLE))
+            idle_share = idle / idle_passed
     finally:
         os.killpg(group, signal.SIGSTOP)
-    return Observation(load, busy / load.requests, busy / passed, idle / idle_passed)
+    return Observation(load, busy / load.requests, busy / passed, idle_share)
 
 
 def clocked(group: int, function: Callable[[], T]) -> tuple[T, float, float]:

@@ -22,7 +22,7 @@ LEAST = {"Flask": 1.0, "plain": 3.0}  # times gevent's rate: Flask's own work is
 
 @pytest.mark.skipif(not wrk.is_installed(), reason="wrk is missing: apt-get install wrk")
 @pytest.mark.parametrize("application", ["plain", "Flask"])
-def test_wsgi(compare: Compare, application: str, connections: int) -> None:
+def test_wsgi(compare: Compare, application: str, connections: int, quick: bool) -> None:
     found = wsgi_server.kinds(application)
     if not found:
         pytest.skip("httptools or Flask is missing: pip install 'pycoro[servers]'")
@@ -51,6 +51,8 @@ def test_wsgi(compare: Compare, application: str, connections: int) -> None:
         kind: partial(serving, ["bench.wsgi_server", kind, application, str(core)], warm_up)
         for kind in found
     }
-    compare_servers(compare, comparison, servers, connections)
+    # A slow server has to get round all of the connections several times.
+    seconds = 3 if connections > 100 and not quick else 1
+    compare_servers(compare, comparison, servers, connections, seconds)
     for kind in found:
         comparison.details[kind]["versions"] = wsgi_server.versions(kind, application)
