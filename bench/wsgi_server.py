@@ -2,7 +2,9 @@
 and serves until it is killed, on that core alone, in one process that does the work.
 
 All but uvicorn serve the same WSGI application: a plain one, or the same in Flask. uvicorn is for
-ASGI, and serves the plain one as that. None writes an access log. All listen with the same backlog.
+ASGI, and serves the plain one as that. None writes an access log. All listen with the same backlog,
+and with TCP_NODELAY, which all set but gevent's: without, that one sends a response in two parts,
+of which the second waits 40 ms for the client's delayed acknowledgement.
 """
 
 from __future__ import annotations
@@ -130,6 +132,7 @@ def main() -> None:
     kind, application, core = sys.argv[1], sys.argv[2], int(sys.argv[3])
     os.sched_setaffinity(0, {core})
     listener = socket.create_server(("127.0.0.1", 0), backlog=BACKLOG)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # what is accepted inherits it
     listener.set_inheritable(True)
     print(listener.getsockname()[1], flush=True)
     kinds(application)[kind](listener, APPLICATIONS[application]())
