@@ -88,9 +88,16 @@ def _answers_twice(harness: Harness, patch: Any) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "fault", [_leaves_out, _reads_too_much, _forgets_the_end, _fails, _answers_twice]
-)
+def _goes(harness: Harness, patch: Any) -> None:
+    """After one request, without a word."""
+    serve = handler.WSGIHandler.handle_one_request
+    patch.setattr(handler.WSGIHandler, "handle_one_request", lambda self: serve(self) and False)
+
+
+FAULTS = [_leaves_out, _reads_too_much, _forgets_the_end, _fails, _answers_twice, _goes]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 def test_faults_are_found(
     fault: Callable[[Harness, Any], None], harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
