@@ -414,14 +414,15 @@ def test_a_reload_fails_no_request(tmp_path: Path) -> None:
 
     def ask() -> None:
         nonlocal asked
-        with Client(proxy) as client:
-            while not done:
-                answer = client.get()
-                asked += 1
-                if answer.code == 200:
-                    pids.add(answer.body)
-                else:
-                    failed.append(answer)
+        while not done:
+            with Client(proxy) as client:
+                for path in ("/", "/once/") * 100:  # kept ones may all be of one worker
+                    answer = client.get(path)
+                    asked += 1
+                    if answer.code == 200:
+                        pids.add(answer.body)
+                    else:
+                        failed.append(answer)
 
     with running(*arguments, cwd=tmp_path) as process:
         eventually(lambda: stdlib_socket.create_connection(("127.0.0.1", port)).close() or True)
@@ -434,6 +435,7 @@ def test_a_reload_fails_no_request(tmp_path: Path) -> None:
                     process.send_signal(signal.SIGHUP)
                 while len(pids - former) < 2:
                     pycoro.sleep(0.01)
+                    assert not any(task.ready() for task in asking)
             done = True
             pycoro.joinall(asking, raise_error=True)
         process.terminate()
