@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import repeat
+from types import FunctionType
 from typing import Any
 
 import pytest
@@ -331,7 +332,7 @@ def lock_run(lock: Any) -> Run:
             acquire()
             release()
 
-    return run
+    return with_caches_of_its_own(run)
 
 
 QUEUES = {"Queue": queue.Queue, "SimpleQueue": queue.SimpleQueue}
@@ -358,7 +359,13 @@ def queue_run(one: Any) -> Run:
             put(None)
             get()
 
-    return run
+    return with_caches_of_its_own(run)
+
+
+def with_caches_of_its_own(run: Any) -> Run:
+    """Programs call one package's methods from a place; runs that share their code would have the
+    interpreter specialize its calls for one package and undo that for the next."""
+    return FunctionType(run.__code__.replace(), run.__globals__, closure=run.__closure__)
 
 
 # ---- memory ----

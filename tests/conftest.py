@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,10 @@ from peers import api, clean_loop
 from pycoro import monkey, testing
 
 __all__ = ["api", "clean_loop", "clock", "patched"]
+
+# A shell's `pytest &` begins with SIGINT ignored, and so would all programs that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

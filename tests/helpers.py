@@ -99,6 +99,7 @@ def run_python(
             "PYTHONPATH": os.pathsep.join(path),
             # From 3.12 a fork beside threads is warned of; tests look at stderr.
             "PYTHONWARNINGS": "ignore:This process:DeprecationWarning",
+            "PYTHONUNBUFFERED": "",  # a line is written whole, also beside a forked child's
             **environment,
         },
         capture_output=True,
