@@ -27,7 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("pycoro's benchmarks")
     group.addoption("--quick", action="store_true", help="fewer rounds: to see that all works")
     group.addoption(
-        "--connections", default="100", help="for the echo servers, as in 10,100,1000 (default 100)"
+        "--connections",
+        default="100",
+        help="of echo and WSGI servers, as in 10,100,1000 (default 100)",
     )
 
 

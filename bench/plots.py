@@ -38,6 +38,7 @@ MEMORY = "memory of one suspended"
 NESTED = "round trip under nested"
 ECHO = "echo over"
 CONNECTIONS = "connections:"
+WSGI = "WSGI, "
 AXES = {  # by unit: label, factor, format of a figure
     "bytes": ("bytes, resident and page tables", 1.0, "{:,.0f}"),
     "requests/s": ("thousand requests per second", 1e-3, "{:.1f}"),
@@ -53,6 +54,7 @@ def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
         "memory": draw_memory,
         "echo": draw_echo,
         "connections": draw_connections,
+        "wsgi": draw_wsgi,
     }
     paths = []
     with matplotlib.rc_context(STYLE):
@@ -185,6 +187,76 @@ def draw_connections(all_results: Sequence[Results]) -> Any:
     return _draw_grouped(all_results, CONNECTIONS)
 
 
+def draw_wsgi(all_results: Sequence[Results]) -> Any:
+    """Of the Python for which most servers were measured, the newest of those: a row for each
+    application, with requests per second on the left and the 99th percentile of latencies on the
+    right; a group of bars for each number of connections, one for each server."""
+    measured = {
+        results.python: [one for one in results.comparisons if one.title.startswith(WSGI)]
+        for results in all_results
+    }
+    if not any(measured.values()):
+        return None
+    python = max(measured, key=lambda key: (sum(len(one.figures) for one in measured[key]), key))
+    rows: dict[str, dict[str, Comparison]] = {}  # application -> connections -> comparison
+    for one in measured[python]:
+        _, application, over = one.title.partition(":")[0].split(", ")
+        rows.setdefault(application, {})[over.split()[1]] = one
+    figure, axes = pyplot.subplots(
+        len(rows), 2, figsize=(11, 3.4 * len(rows)), squeeze=False, layout="constrained"
+    )
+    names = list(dict.fromkeys(name for one in measured[python] for name in one.figures))
+    others = iter(OTHER_COLOURS)
+    colours = {name: NAMED_COLOURS.get(name) or next(others) for name in names}
+    for (application, row), (rates, latencies) in zip(rows.items(), axes, strict=True):
+        _, scale, text = AXES["requests/s"]
+        series = {
+            name: [one.figures.get(name, 0.0) * scale for one in row.values()] for name in names
+        }
+        _draw_bars(rates, series, colours, text)
+        rates.set_ylabel("thousand requests per second")
+        series = {
+            name: [one.details.get(name, {}).get("p99 latency (ms)", 0.0) for one in row.values()]
+            for name in names
+        }
+        _draw_bars(latencies, series, colours, "{:,.3g}")
+        latencies.set_yscale("log")
+        latencies.margins(y=0.25)
+        latencies.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+        latencies.set_ylabel("ms for 99 % of requests (log scale)")
+        for axis in (rates, latencies):
+            axis.set_xticks(range(len(row)), [f"{count} connections" for count in row])
+            axis.set_title(f"{application}: {'hello, world' if axis is rates else 'latency'}")
+    axes[0, 1].legend(*axes[0, 0].get_legend_handles_labels(), loc="upper left", fontsize=8)
+    figure.suptitle("WSGI servers on Python {}.{}, one process on one core each".format(*python))
+    return figure
+
+
+def _draw_bars(
+    axis: Any, series: dict[str, list[float]], colours: dict[str, str], text: str
+) -> None:
+    """A bar for each name, side by side in each group; of 0, that it was not measured. A name that
+    was measured nowhere is left out."""
+    width = 0.86 / len(series)
+    for index, (name, heights) in enumerate(series.items()):
+        if not any(heights):
+            continue
+        lefts = [place - 0.43 + (index + 0.5) * width for place in range(len(heights))]
+        axis.bar(lefts, heights, width * 0.95, color=colours[name], label=name)
+        for left, height in zip(lefts, heights, strict=True):
+            axis.annotate(
+                text.format(height) if height else "not measured",
+                (left, height),
+                (0, 3),
+                textcoords="offset points",
+                ha="center",
+                va="bottom",
+                fontsize=7,
+                rotation=90,
+            )
+    axis.margins(y=0.2)
+
+
 def _draw_grouped(all_results: Sequence[Results], start: str) -> Any:
     """A panel for each title that starts so: a group of bars for each version, one for each
     implementation."""
@@ -198,28 +270,15 @@ def _draw_grouped(all_results: Sequence[Results], start: str) -> Any:
         found = [results.find(title) for results in all_results]
         label, scale, text = AXES[next(one.unit for one in found if one)]
         names = list(dict.fromkeys(name for one in found if one for name in one.figures))
-        width = 0.86 / len(names)
         others = iter(OTHER_COLOURS)
-        for index, name in enumerate(names):
-            colour = NAMED_COLOURS.get(name) or next(others)
-            heights = [one.figures.get(name, 0.0) * scale if one else 0.0 for one in found]
-            lefts = [place - 0.43 + (index + 0.5) * width for place in range(len(found))]
-            axis.bar(lefts, heights, width * 0.95, color=colour, label=name)
-            for left, height in zip(lefts, heights, strict=True):
-                shown = text.format(height) if height else "not measured"
-                axis.annotate(
-                    shown,
-                    (left, height),
-                    (0, 3),
-                    textcoords="offset points",
-                    ha="center",
-                    va="bottom",
-                    fontsize=7,
-                    rotation=90,
-                )
+        colours = {name: NAMED_COLOURS.get(name) or next(others) for name in names}
+        series = {
+            name: [one.figures.get(name, 0.0) * scale if one else 0.0 for one in found]
+            for name in names
+        }
+        _draw_bars(axis, series, colours, text)
         axis.set_xticks(range(len(found)), [f"Python {_version(one)}" for one in all_results])
         axis.tick_params(labelbottom=True)
-        axis.margins(y=0.2)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
         axis.set_ylabel(label)
         axis.set_title(title, fontsize=10)

@@ -23,8 +23,8 @@ except ImportError:
 else:
     HAVE_PLOTS = True
 
-PLOTS = ("ratios.svg", "depth.svg", "memory.svg", "echo.svg", "connections.svg")
-PARTS = ("switch", "greenlet", "runtime", "memory", "echo", "connections")
+PLOTS = ("ratios.svg", "depth.svg", "memory.svg", "echo.svg", "connections.svg", "wsgi.svg")
+PARTS = ("switch", "greenlet", "runtime", "memory", "echo", "connections", "wsgi")
 
 
 def main() -> int:
@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--read", action="store_true", help="measure nothing, write from the JSON")
     parser.add_argument("--quick", action="store_true", help="few rounds, into a temporary folder")
     parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=PARTS)
-    parser.add_argument("--connections", default="10,100,1000", help="of the echo")
+    parser.add_argument("--connections", default="10,100,1000", help="of echo and WSGI")
     parser.add_argument("--results", type=Path, default=results.DIRECTORY, metavar="FOLDER")
     return parser.parse_args()
 

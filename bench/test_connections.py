@@ -14,7 +14,7 @@ import pytest
 from bench import wrk
 from bench.conftest import Compare
 from bench.measure import Comparison, Goal
-from bench.test_echo import compare_servers
+from bench.test_echo import compare_echoes
 
 # Mode -> what it is, connections, seconds. Those over TLS are few, for a handshake takes a
 # millisecond or two at each end.
@@ -39,4 +39,4 @@ def test_connections(compare: Compare, quick: bool, mode: str) -> None:
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    compare_servers(compare, comparison, connections, mode, 1 if quick else seconds)
+    compare_echoes(compare, comparison, connections, mode, 1 if quick else seconds)

@@ -1,135 +1,34 @@
-"""Requests per second of a keep-alive HTTP-like echo over loopback, server and client each on a
-core of its own. Servers are processes that are stopped (SIGSTOP) while it is another one's turn:
-they share the core, and one that does not sleep when it is idle would slow all the others down.
-
-A round lasts seconds, and on a machine that does other things no best one can be trusted: what
-counts is the median of each round's ratio. The server's own CPU time for a request is told as a
-check: on a quiet machine, where a server is busy all the time, the rate is its inverse. The share
-of the core that servers get must be alike, or they did not run under the same conditions.
+"""Requests per second of a keep-alive HTTP-like echo over loopback, and the servers' CPU time for
+one. How servers are compared is in servers.py.
 """
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
-from statistics import median
-from typing import TypeVar
 
 import pytest
 
 from bench import echo_server, wrk
 from bench.conftest import Compare
-from bench.measure import SHARE, Comparison, Goal
-
-SECONDS = 1
-ROUNDS = 12
-SETTLE, IDLE = 0.05, 0.1
-
-T = TypeVar("T")
-
-
-@contextmanager
-def serving(kind: str, core: int, mode: str = "keep-alive") -> Iterator[tuple[int, int]]:
-    """(process id, port) of a stopped server of that kind, which ends with the block."""
-    server = subprocess.Popen(
-        [sys.executable, "-m", "bench.echo_server", kind, mode, str(core)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert server.stdout is not None
-        line = server.stdout.readline()
-        assert line, f"the {kind} server ended before it listened"
-        server.send_signal(signal.SIGSTOP)
-        yield server.pid, int(line)
-    finally:
-        server.kill()
-        server.communicate()
-
-
-@dataclass(frozen=True)
-class Observation:
-    """One load. CPU time is the server's, in seconds; `share` is that of its core."""
-
-    load: wrk.Load
-    cpu_per_request: float
-    share: float
-    idle_share: float
-    """Of the core, in the moment after, when nothing was to be done."""
-
+from bench.measure import Comparison, Goal
+from bench.servers import SECONDS, Observation, compare_servers, cores, serving
 
 Costs = dict[int, dict[str, list[Observation]]]
 
 
-def observe(
-    pid: int, port: int, connections: int, core: int, tls: bool, seconds: int
-) -> Observation:
-    """Has the server run for one load."""
-    os.kill(pid, signal.SIGCONT)
-    drive = partial(wrk.drive, port, connections, seconds, core, tls)
-    try:
-        load, busy, passed = clocked(pid, drive)
-        time.sleep(SETTLE)  # it sees that the clients are gone
-        _, idle, idle_passed = clocked(pid, partial(time.sleep, IDLE))
-    finally:
-        os.kill(pid, signal.SIGSTOP)
-    return Observation(load, busy / load.requests, busy / passed, idle / idle_passed)
-
-
-def clocked(pid: int, function: Callable[[], T]) -> tuple[T, float, float]:
-    """What the function gives; meanwhile, CPU seconds of the process, and seconds passed."""
-    cpu, start = cpu_seconds(pid), time.perf_counter()
-    result = function()
-    return result, cpu_seconds(pid) - cpu, time.perf_counter() - start
-
-
-def cpu_seconds(pid: int) -> float:
-    """That the process has used, in user mode and in the kernel, all threads."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def summary(observations: list[Observation]) -> dict[str, float]:
-    return {
-        "median latency (ms)": median(seen.load.median for seen in observations) * 1e3,
-        "p99 latency (ms)": median(seen.load.p99 for seen in observations) * 1e3,
-        "server's CPU for one (µs)": median(seen.cpu_per_request for seen in observations) * 1e6,
-        SHARE: median(seen.share for seen in observations),
-        "share when idle": median(seen.idle_share for seen in observations),
-    }
-
-
-def compare_servers(
+def compare_echoes(
     compare: Compare,
     comparison: Comparison,
     connections: int,
     mode: str = "keep-alive",
     seconds: int = SECONDS,
 ) -> dict[str, list[Observation]]:
-    """Has all kinds of server run side by side, each for one load in each round."""
-    cores = sorted(os.sched_getaffinity(0))
-    seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
-
-    def load(kind: str, pid: int, port: int) -> float:
-        seen[kind].append(observe(pid, port, connections, cores[-1], mode == "tls", seconds))
-        comparison.details[kind] = summary(seen[kind])
-        return seen[kind][-1].load.requests_per_second
-
-    with ExitStack() as servers:
-        samplers = {
-            kind: partial(load, kind, *servers.enter_context(serving(kind, cores[0], mode)))
-            for kind in seen
-        }
-        compare(comparison, samplers, rounds=ROUNDS)
-    return seen
+    """All kinds of echo_server.py."""
+    servers = {
+        kind: partial(serving, ["bench.echo_server", kind, mode, str(cores()[0])])
+        for kind in echo_server.kinds()
+    }
+    return compare_servers(compare, comparison, servers, connections, seconds, mode == "tls")
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +52,7 @@ def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    costs[connections] = compare_servers(compare, comparison, connections)
+    costs[connections] = compare_echoes(compare, comparison, connections)
 
 
 def test_echo_cpu(compare: Compare, costs: Costs, connections: int) -> None:

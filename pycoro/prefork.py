@@ -5,8 +5,9 @@ the kernel shares connections out), and keeps all of them open: so what waits in
 while a worker is replaced. A Unix socket has one queue, which all share.
 
 SIGTERM and Ctrl-C end all gracefully, SIGHUP replaces all workers by new ones. A worker that dies
-is replaced; one that dies young, after a pause that doubles. Should the supervisor be killed, its
-workers notice and end.
+is replaced; one that dies young, after a pause that doubles. One whose loop stands still for too
+long is killed, if that is wanted (heartbeat.py). Should the supervisor be killed, its workers
+notice and end.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any
 
+from .checks import check_number
 from .coroutine import current
 from .event import Event
+from .heartbeat import Heartbeat
 from .loop import get_loop
 from .os import nb_read
 from .reports import say
@@ -29,6 +32,8 @@ from .wakeup import is_main_thread
 
 YOUNG = 1.0  # seconds: who dies before has not worked
 SHORTEST, LONGEST = 0.1, 10.0  # seconds of pauses
+_BEATS = 4  # signs of life within worker_timeout
+_LAST_WORD = 1.0  # seconds between SIGABRT and SIGKILL
 _KILLED = 5.0  # seconds more than the grace period, until a worker is killed
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
@@ -42,16 +47,31 @@ class Place:
         self.born = 0.0
         self.pause = SHORTEST
         self.due = 0.0  # when there is to be a new one
+        self.heart: Heartbeat | None = None
+        self.hung = False  # has it been told to die of that?
+        self.last_word = 0.0  # when it is killed, in that case
 
 
 class Supervisor:
     """run() calls work(listener) in a process for each of the listeners, until it is to stop; for
-    the main program. work() returns when the process gets SIGTERM, within `grace` seconds."""
+    the main program. work() returns when the process gets SIGTERM, within `grace` seconds.
+
+    worker_timeout: a worker whose loop has had no turn for so many seconds gets SIGABRT, for which
+    faulthandler, where it is enabled, tells where it stands; a second later it is killed. That
+    counts from the fork on, so work() has to come to its loop in time. None: it may stand still for
+    ever. Errors: TypeError, ValueError for what is no number of seconds above 0.
+    """
 
     def __init__(
-        self, work: Callable[[Any], None], listeners: Sequence[Any], grace: float = 30.0
+        self,
+        work: Callable[[Any], None],
+        listeners: Sequence[Any],
+        grace: float = 30.0,
+        worker_timeout: float | None = None,
     ) -> None:
         self._work = work
+        self._worker_timeout = check_worker_timeout(worker_timeout)
+        self._looked = self._excused = 0.0  # see _kill_hung()
         self._places = [Place(listener) for listener in listeners]
         self._grace = grace
         self._leaving: dict[int, float] = {}  # processes that are to end, and when they are killed
@@ -96,6 +116,7 @@ class Supervisor:
                 self._came.discard(signal.SIGHUP)
                 self._replace_all()
             self._reap()
+            self._kill_hung()
             now = loop.clock()
             for place in self._places:
                 if place.pid is None and place.due <= now:
@@ -112,6 +133,8 @@ class Supervisor:
     def _sleep(self, times: list[float]) -> None:
         now = get_loop().clock()
         times = [*times, *self._leaving.values(), now + 1.0]  # SIGCHLD may be somebody else's
+        if self._worker_timeout is not None:
+            times.append(now + self._worker_timeout / _BEATS)
         self._wake.wait(max(0.0, min(times) - now))
         self._wake.clear()
 
@@ -119,14 +142,18 @@ class Supervisor:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
+        timeout = self._worker_timeout
+        place.heart = None if timeout is None else Heartbeat(timeout / _BEATS)
+        place.hung = False
         pid = os.fork()
         if not pid:
-            self._be_worker(place.listener)
+            self._be_worker(place)
         place.pid = pid
         place.born = get_loop().clock()
 
-    def _be_worker(self, listener: Any) -> None:
+    def _be_worker(self, place: Place) -> None:
         """In the child, which never leaves this."""
+        listener = place.listener
         code = 1
         try:
             for number in _SIGNALS:
@@ -135,9 +162,11 @@ class Supervisor:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the supervisor's
             os.close(self._pipe[1])
             spawn(_end_with, self._pipe[0])
-            for place in self._places:
-                if place.listener is not listener and place.listener.fileno() >= 0:
-                    place.listener.close()
+            for other in self._places:
+                if other.listener is not listener and other.listener.fileno() >= 0:
+                    other.listener.close()
+            if place.heart is not None:
+                place.heart.start()
             self._work(listener)
             code = 0
         except KeyboardInterrupt:
@@ -189,6 +218,38 @@ class Supervisor:
             place.due = now + place.pause if young else now
             place.pause = min(LONGEST, place.pause * 2) if young else SHORTEST
             place.pid = None
+
+    def _kill_hung(self) -> None:
+        """Not where this process itself has been late: all of us may have been stopped, or the
+        machine has had no time for anybody."""
+        timeout = self._worker_timeout
+        if timeout is None:
+            return
+        now = get_loop().clock()
+        if now - self._looked > timeout / 2:
+            self._excused = now
+        self._looked = now
+        for place in self._places:
+            if place.pid is None or place.heart is None:
+                continue
+            if place.hung:
+                if place.last_word <= now:
+                    _kill(place.pid, signal.SIGKILL)
+            elif now - max(place.heart.last, place.born, self._excused) > timeout:
+                say(
+                    f"pycoro: the loop of worker {place.pid} has stood still for more than "
+                    f"{timeout:g} s: killed\n"
+                )
+                place.hung = True
+                place.last_word = now + _LAST_WORD
+                _kill(place.pid, signal.SIGABRT)
+
+
+def check_worker_timeout(timeout: float | None) -> float | None:
+    """`timeout` itself. Errors: TypeError, ValueError."""
+    if timeout is not None and check_number(timeout, "worker_timeout") <= 0:
+        raise ValueError(f"worker_timeout must be above 0, or None for no limit, not {timeout!r}")
+    return timeout
 
 
 def _ended(pid: int) -> str | None:

@@ -38,12 +38,17 @@ class StreamServer(BaseServer):
     server_hostname go to SSLContext.wrap_socket(). The handshake is done in the handler's
     coroutine. workers: serve_forever() serves in so many processes (prefork.py). Errors: TypeError,
     ValueError for bad arguments; those of ssl.SSLContext.
+
+    worker_timeout, an attribute, is for several workers: one whose loop has had no turn for so many
+    seconds is killed, with what it has under way, and replaced. Off by default, None: a handler may
+    rightly compute for long.
     """
 
     backlog = 128
     reuse_addr: int | None = 1
     reuse_port = False
     handshake_timeout: float | None = 30.0  # seconds
+    worker_timeout: float | None = None  # seconds
 
     def __init__(
         self,
@@ -112,7 +117,7 @@ class StreamServer(BaseServer):
             super(StreamServer, self).serve_forever(stop_timeout)
 
         try:
-            Supervisor(work, listeners, grace).run()
+            Supervisor(work, listeners, grace, self.worker_timeout).run()
         finally:
             if self._owns_path:
                 remove_path(self.family, self.address)

@@ -48,7 +48,7 @@ LAYERS: list[set[str]] = [
         "time",
     },
     {"backdoor", "exceptions", "hub", "monkey"},
-    {"handlers", "listeners", "prefork", "stopsignals", "tls"},
+    {"handlers", "heartbeat", "listeners", "prefork", "stopsignals", "tls"},
     {"baseserver", "server"},
     {"pywsgi"},
     {"debug", "switches", "testing", "tracing", "tree", "util"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -29,8 +30,9 @@ from wsproto.events import (
 Address = tuple[str, int]
 
 
-@pytest.fixture
-def address() -> Iterator[Address]:
+@contextmanager
+def chatting() -> Iterator[Address]:
+    """The example runs there, and ends at SIGTERM without a word."""
     with running(str(ROOT / "examples" / "chat.py"), "--bind", "127.0.0.1:0") as process:
         assert process.stdout is not None
         url = process.stdout.readline().strip()
@@ -38,6 +40,12 @@ def address() -> Iterator[Address]:
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=30) == ("", "")
         assert process.returncode == 0
+
+
+@pytest.fixture
+def address() -> Iterator[Address]:
+    with chatting() as found:
+        yield found
 
 
 class Guest:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +19,9 @@ from typing import Any
 import pytest
 from helpers import ROOT
 
-from pycoro import prefork, server
+import pycoro
+from pycoro import prefork, server, testing
+from pycoro.heartbeat import Heartbeat
 
 LOCAL = ("127.0.0.1", 0)
 needs_httptools = pytest.mark.skipif(
@@ -208,9 +211,124 @@ def test_a_worker_that_does_not_end_is_killed(tmp_path: Path) -> None:
         assert err.endswith("has not ended in time: killed\n")
 
 
-def test_where_there_can_be_no_workers(clean_loop: None) -> None:
-    import pycoro
+HANGS = """
+import os, signal, sys, time
+from pycoro import server, sleep
 
+def handle(connection, address):
+    what = connection.recv(10)
+    if what == b"block":
+        signal.signal(signal.SIGABRT, signal.SIG_IGN)
+    if what in (b"block", b"compute"):
+        while True:
+            pass
+    connection.sendall(str(os.getpid()).encode())
+
+class Server(server.StreamServer):
+    worker_timeout = 0.5
+
+Server(("127.0.0.1", int(sys.argv[1])), handle, workers=2).serve_forever(stop_timeout=5)
+print("over", flush=True)
+"""
+
+
+def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
+    """It says where it stands; one that will not die of that is killed."""
+    script = tmp_path / "script.py"
+    script.write_text(HANGS)
+    address = ("127.0.0.1", free_port())
+
+    def hang(what: bytes) -> None:
+        with socket.create_connection(address, timeout=LONGEST) as client:
+            client.sendall(what)
+            assert client.recv(10) == b""  # the end of its process
+
+    def pids() -> set[int]:
+        return {int(ask(address, b"pid")) for _ in range(30)}
+
+    with running("-X", "faulthandler", str(script), str(address[1])) as process:
+        first = eventually(lambda: len(found := pids()) == 2 and found)
+        hang(b"compute")
+        second = eventually(lambda: len(found := pids()) == 2 and found)
+        [victim] = first - second
+        hang(b"block")
+        third = eventually(lambda: len(found := pids()) == 2 and found)
+        [other] = second - third
+        process.terminate()
+        out, err = process.communicate(timeout=LONGEST)
+    assert (process.returncode, out) == (0, "over\n")
+    told = "pycoro: the loop of worker {} has stood still for more than 0.5 s: killed\n"
+    assert err.count("killed\n") == 2 and told.format(victim) in err and told.format(other) in err
+    assert re.search(r"Fatal Python error: Aborted\n(.*\n)+?  File .* in handle\n", err)
+    assert f"worker {victim} has ended (signal 6): there will be another" in err
+    assert f"worker {other} has ended (signal 9): there will be another" in err
+
+
+class Heart:
+    """A worker's, as a test likes."""
+
+    last = 0.0
+
+
+def test_who_is_killed_and_when(
+    clock: testing.VirtualClock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Worker 1 beats, worker 2 stops at second 3; later the supervisor itself is late, and so
+    everybody seems to be."""
+    kills: list[tuple[float, int, int]] = []
+    now = pycoro.get_loop().clock
+    start = now()
+    monkeypatch.setattr(
+        prefork, "_kill", lambda pid, number: kills.append((now() - start, pid, number))
+    )
+    one = prefork.Supervisor(lambda listener: None, [None, None], worker_timeout=4.0)
+    for pid, place in enumerate(one._places, 1):
+        place.pid, place.born, place.heart = pid, start, Heart()  # type: ignore[assignment]
+    first, second = one._places
+    for turn in range(14):
+        first.heart.last = now()  # type: ignore[union-attr,misc]
+        if turn <= 3:
+            second.heart.last = now()  # type: ignore[union-attr,misc]
+        one._kill_hung()
+        pycoro.sleep(1.0)
+    assert kills == [
+        (8.0, 2, signal.SIGABRT),
+        *((float(turn), 2, signal.SIGKILL) for turn in range(9, 14)),
+    ]
+    second.pid = None
+    kills.clear()
+    pycoro.sleep(100)
+    for _ in range(5):
+        one._kill_hung()
+        pycoro.sleep(1.0)
+    assert kills == []
+    one._kill_hung()
+    assert kills == [(119.0, 1, signal.SIGABRT)]
+    assert capsys.readouterr().err.count("has stood still for more than 4 s") == 2
+
+
+def test_a_heart_beats_while_the_loop_turns(clock: testing.VirtualClock) -> None:
+    heart = Heartbeat(0.5)
+    assert heart.last == 0.0
+    loop = pycoro.get_loop()
+    start = loop.clock()
+    heart.start()
+    seen = []
+    for _ in range(3):
+        seen.append(heart.last - start)
+        pycoro.sleep(0.75)
+    assert seen == [0.0, 0.5, 1.5]
+    [timer] = loop._timers
+    timer.cancel()
+
+
+@pytest.mark.parametrize("bad", [0, -1.0, float("nan"), "2"])
+def test_no_worker_timeout(bad: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="worker_timeout must be"):
+        prefork.Supervisor(lambda listener: None, [], worker_timeout=bad)
+
+
+def test_where_there_can_be_no_workers(clean_loop: None) -> None:
     def handle(connection: Any, address: Any) -> None:
         pass
 
@@ -302,6 +420,8 @@ def test_a_reload_brings_new_code(module: Path) -> None:
         (["shop", "-b", "nonsense"], "Failed to parse address 'nonsense'"),
         (["shop", "--certfile", "missing"], "No such file"),
         (["shop", "--workers", "0"], "workers must be a positive int"),
+        (["shop", "--worker-timeout", "5"], "--worker-timeout needs a supervisor"),
+        (["shop", "-w", "2", "--worker-timeout", "0"], "worker_timeout must be above 0"),
     ],
 )
 def test_what_the_command_line_refuses(arguments: list[str], complaint: str, module: Path) -> None:

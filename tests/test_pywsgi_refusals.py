@@ -262,6 +262,26 @@ def test_who_is_too_slow_gets_408(data: bytes) -> None:
     assert len(one.error_log) == 1
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"GET / HTTP/1.1\nHost: a\n\n",
+        b"GET / HTTP/1.1\r\nHost: a\n\r\n",
+        b"\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+        b"\r\n\x00",
+    ],
+    ids=["LF", "LF before the end", "a mere LF", "TLS", "an empty line and NUL"],
+)
+def test_what_can_become_no_head_is_refused_at_once(data: bytes) -> None:
+    """Though no empty line comes, and no end."""
+    with serving(hello) as one, Client(one) as client:
+        for byte in data:
+            client.send(bytes([byte]))
+            pycoro.sleep(0)
+        assert client.response().code == 400
+
+
 def test_a_slow_loris_is_told_off_while_others_are_served() -> None:
     """One that sends a byte now and then, so that no single wait is long."""
     with serving(hello, head_timeout=0.1) as one, Client(one) as slow, Client(one) as client:

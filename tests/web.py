@@ -101,13 +101,17 @@ class Client:
         return found
 
     def exactly(self, size: int) -> bytes:
-        while len(self._ahead) < size:
+        parts = [self._ahead]
+        left = size - len(self._ahead)
+        while left > 0:
             data = self.sock.recv(65536)
             if not data:
-                raise EOFError(f"only {self._ahead!r} came")
-            self._ahead += data
-        found, self._ahead = self._ahead[:size], self._ahead[size:]
-        return found
+                raise EOFError(f"only {b''.join(parts)!r} came")
+            parts.append(data)
+            left -= len(data)
+        found = b"".join(parts)
+        self._ahead = found[size:]
+        return found[:size]
 
     def rest(self) -> bytes:
         """What comes until the server closes."""
@@ -127,10 +131,11 @@ class Client:
         if head or code in ("204", "304") or code[0] == "1":
             body = b""
         elif found.get("transfer-encoding") == "chunked":
-            body = b""
+            chunks = []
             while size := int(self.until(b"\r\n"), 16):
-                body += self.exactly(size + 2)[:-2]
+                chunks.append(self.exactly(size + 2)[:-2])
             assert self.until(b"\r\n") == b"\r\n"
+            body = b"".join(chunks)
         elif "content-length" in found:
             body = self.exactly(int(found["content-length"]))
         else:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import monkey
+from ..prefork import check_worker_timeout
 from .server import WSGIServer
 
 
@@ -42,10 +43,20 @@ def make_parser() -> argparse.ArgumentParser:
     limits("--head-timeout", type=float, metavar="TIME", help="for the head of a request")
     limits("--body-timeout", type=float, metavar="TIME", help="for each piece of its body")
     limits("--stop-timeout", type=float, metavar="TIME", help="for requests under way, at the end")
+    limits(
+        "--worker-timeout",
+        type=float,
+        metavar="TIME",
+        help="for one of several workers to let other tasks run: else it is killed and replaced; "
+        "default: no limit",
+    )
     return parser
 
 
-SETTINGS = ("max_body", "keepalive_timeout", "head_timeout", "body_timeout", "stop_timeout")
+SETTINGS = (
+    *("max_body", "keepalive_timeout", "head_timeout", "body_timeout", "stop_timeout"),
+    "worker_timeout",
+)
 
 
 def find(name: str, is_factory: bool) -> Any:
@@ -88,7 +99,10 @@ def main(arguments: list[str] | None = None) -> int:
         if value is not None:
             setattr(Server, name, value)
     module_name = args.application.partition(":")[0]
+    if args.worker_timeout is not None and args.workers == 1:
+        parser.error("--worker-timeout needs a supervisor, so --workers 2 or more")
     try:
+        check_worker_timeout(args.worker_timeout)
         if importlib.util.find_spec(module_name) is None:
             parser.error(f"there is no module {module_name}")
         server = Server(

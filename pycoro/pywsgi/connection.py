@@ -8,6 +8,7 @@ waits for it.
 from __future__ import annotations
 
 import _socket
+import re
 from socket import MSG_MORE, SHUT_RD, SHUT_RDWR, SHUT_WR
 from typing import Any
 
@@ -20,6 +21,7 @@ _RECEIVE = 65536  # bytes at a time
 _SLICE = 262144  # bytes of a response that must get away within `send_timeout`
 _JOIN = 16384  # bytes up to which two pieces are copied to be sent at once
 _LINGER = 1 << 18  # bytes that are read of a refused client's, so that it reads our answer
+_find_bare_lf = re.compile(rb"(?<!\r)\n").search
 _receive = socket.recv  # whatever TLS may say
 _LEAVE = float("inf")
 
@@ -68,12 +70,15 @@ class Connection:
                     self._check_sizes(buffer, end if end > 3 else len(buffer))
                 if end > 3:
                     break
+                self._check_beginning(buffer, start)
                 start = max(0, len(buffer) - 3)
                 if self.state == IDLE:
                     self.state = HEAD
                     self.end = server.now + server.head_timeout
             elif server.draining and self._served:
-                return None
+                if server.ssl_enabled:
+                    return None
+                self._shut(SHUT_RD)  # what has come by now is served, and nothing after it
             try:
                 data = self.socket.recv(_RECEIVE)
             except OSError:
@@ -90,6 +95,14 @@ class Connection:
             return buffer
         self._buffer = buffer[end:]
         return buffer[:end]
+
+    def _check_beginning(self, buffer: bytes, start: int) -> None:
+        """Of a head that has not all come. What can become none, TLS say, is refused at once: its
+        end may never come. Errors: BadRequest."""
+        if not (buffer[:1].isalpha() or buffer == b"\r"):
+            raise bad(f"{buffer[:20]!r} is no method")
+        if _find_bare_lf(buffer, start):
+            raise bad("a line that ends with LF alone")
 
     def _check_sizes(self, buffer: bytes, size: int) -> None:
         server = self.server
