@@ -1,0 +1,65 @@
+"""What a worker of Celery has to have before its pool is made, for that to be of coroutines.
+
+- Celery's loop that waits for one connection, not the one of callbacks, which tasks cannot wake.
+- A stack of requests for each coroutine. Celery asks greenlet, where that is installed, who is
+  running: all of pycoro's tasks are one greenlet to it.
+- One result backend for all, where that is Redis. Celery makes one for each thread, which a task
+  seems to be, so each would connect anew. The setting result_backend_thread_safe decides.
+- Handlers of signals that run in tasks. Python runs them amid whatever is running, in the loop
+  itself, say; and Celery's wait when they end a worker at once.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from celery import _state, platforms
+from celery.backends import asynchronous
+from celery.utils import threads
+
+from ..loop import get_loop
+from ..task import Task
+from .results import Drainer
+
+_SHARED = ("redis", "rediss", "sentinel")  # backends whose clients are for many threads
+_ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
+
+
+class _Signals(platforms.Signals):  # type: ignore[misc]
+    """How Celery sets handlers."""
+
+    def __setitem__(self, name: str, handler: Any) -> None:
+        if callable(handler) and self.signum(name) in _ENDING:
+            handler = _in_a_task(handler)
+        super().__setitem__(name, handler)
+
+
+def _in_a_task(handler: Callable[..., Any]) -> Callable[[int, FrameType | None], None]:
+    loop = get_loop()
+
+    def deliver(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(Task.spawn, handler, number, None)
+
+    return deliver
+
+
+def _share_backend(settings: Any) -> None:
+    name = str(settings.result_backend).partition("://")[0]
+    chosen = "result_backend_thread_safe" in settings.without_defaults()
+    if name in _SHARED and not chosen:
+        settings.result_backend_thread_safe = True
+
+
+def prepare(worker: Any) -> None:
+    """For a worker that has its settings, and no pool yet."""
+    worker.use_eventloop = False
+    asynchronous.register_drainer("default")(Drainer)
+    _share_backend(worker.app.conf)
+    platforms.signals = _Signals()
+    threads.get_ident = threading.get_ident  # for stacks that will be made, and for those that are:
+    for stack in (_state._task_stack, *(task.request_stack for task in worker.app.tasks.values())):
+        stack.__ident_func__ = threading.get_ident
