@@ -3,10 +3,9 @@
 - Celery's loop that waits for one connection, not the one of callbacks, which tasks cannot wake.
 - A stack of requests for each coroutine. Celery asks greenlet, where that is installed, who is
   running: all of pycoro's tasks are one greenlet to it.
-- One result backend for all, where that is Redis. Celery makes one for each thread, which a task
-  seems to be, so each would connect anew. The setting result_backend_thread_safe decides.
-- Handlers of signals that run in tasks. Python runs them amid whatever is running, in the loop
-  itself, say; and Celery's wait when they end a worker at once.
+- With Redis, as many connections as tasks need: kombu's ten, and redis-py's hundred, would let
+  acknowledgements fail. And one result backend for all tasks: Celery makes one for each thread,
+  which a task seems to be, so each would connect anew. What the application has set, stays.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from ..loop import get_loop
 from ..task import Task
 from .results import Drainer
 
-_SHARED = ("redis", "rediss", "sentinel")  # backends whose clients are for many threads
+_REDIS = ("redis", "rediss", "sentinel")
+_UNLIMITED = 1 << 30
 _ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT)
 
 
@@ -47,18 +47,25 @@ def _in_a_task(handler: Callable[..., Any]) -> Callable[[int, FrameType | None],
     return deliver
 
 
-def _share_backend(settings: Any) -> None:
-    name = str(settings.result_backend).partition("://")[0]
-    chosen = "result_backend_thread_safe" in settings.without_defaults()
-    if name in _SHARED and not chosen:
-        settings.result_backend_thread_safe = True
+def _suit_redis(app: Any) -> None:
+    settings = app.conf
+    if app.connection_for_read().transport.driver_type == "redis":
+        settings.broker_transport_options = {
+            "max_connections": _UNLIMITED,
+            **settings.broker_transport_options,
+        }
+    if str(settings.result_backend).partition("://")[0] in _REDIS:
+        if settings.redis_max_connections is None:
+            settings.redis_max_connections = _UNLIMITED
+        if "result_backend_thread_safe" not in settings.without_defaults():
+            settings.result_backend_thread_safe = True
 
 
 def prepare(worker: Any) -> None:
     """For a worker that has its settings, and no pool yet."""
     worker.use_eventloop = False
     asynchronous.register_drainer("default")(Drainer)
-    _share_backend(worker.app.conf)
+    _suit_redis(worker.app)
     platforms.signals = _Signals()
     threads.get_ident = threading.get_ident  # for stacks that will be made, and for those that are:
     for stack in (_state._task_stack, *(task.request_stack for task in worker.app.tasks.values())):
