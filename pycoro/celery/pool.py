@@ -75,8 +75,8 @@ class TaskPool(base.BasePool):  # type: ignore[misc]
         soft_timeout: float | None = None,
         **options: Any,
     ) -> Job | None:
-        """Starts it once there is room, and gives the job. None where the pool is closed first: it
-        is not acknowledged, so the broker gives it to another worker."""
+        """Starts it once there is room, and gives the job. None where the worker is to end first:
+        it is not acknowledged, so the broker gives it to another."""
         if not self._enter():
             return None
         number = next(self._numbers)
@@ -97,14 +97,17 @@ class TaskPool(base.BasePool):  # type: ignore[misc]
         return job
 
     def _enter(self) -> bool:
-        while self.active:
+        """There is room, and it is taken. False where the worker is to end."""
+        while self._may_begin():
             if self._room.acquire(timeout=_LOOK):
-                if self.active:
+                if self._may_begin():
                     return True
                 self._room.release()
-            else:
-                state.maybe_shutdown()  # raises what ends the worker
         return False
+
+    def _may_begin(self) -> bool:
+        flags = (state.should_stop, state.should_terminate)  # or the code of the exit, 0 included
+        return self.active and all(flag is None or flag is False for flag in flags)
 
     def _run(self, job: Job) -> None:
         try:
