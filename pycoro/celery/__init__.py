@@ -7,7 +7,7 @@ process that has called monkey.patch_all() before it imported Celery. Needs the 
 
 pool    TaskPool: which tasks run, and how many     job     one of them: its limits and its end
 timer   what is to happen later                     results waiting for those of other tasks
-worker  what else a worker has to have
+worker  what else a worker has to have              transport  taking messages from Redis
 
 The pool is not imported before it is asked for, so that the command can patch first.
 """

@@ -19,7 +19,7 @@ from .. import monkey
 from ..pool import Group
 from ..semaphore import Semaphore
 from ..task import Task
-from . import timer, worker
+from . import timer, transport, worker
 from .job import Job
 
 _LOOK = 1.0  # seconds between two looks whether the worker is to end, while there is no room
@@ -115,6 +115,7 @@ class TaskPool(base.BasePool):  # type: ignore[misc]
         finally:
             del self._jobs[job.number]
             self._room.release()
+            transport.task_has_ended()
 
     def spawn_n(self, function: Callable[..., Any], *args: Any) -> Task:
         """In a task that does not count: the worker's own."""

@@ -22,6 +22,7 @@ from celery.utils import threads
 
 from ..loop import get_loop
 from ..task import Task
+from . import transport
 from .results import Drainer
 
 _REDIS = ("redis", "rediss", "sentinel")
@@ -64,6 +65,7 @@ def _suit_redis(app: Any) -> None:
 def prepare(worker: Any) -> None:
     """For a worker that has its settings, and no pool yet."""
     worker.use_eventloop = False
+    transport.install()
     asynchronous.register_drainer("default")(Drainer)
     _suit_redis(worker.app)
     platforms.signals = _Signals()

@@ -20,8 +20,12 @@ PATIENCE = 60  # seconds that a test waits for what is to come
 app = Celery("celery_app")
 app.conf.update(
     broker_connection_retry_on_startup=True,
-    # What a lost worker had comes back after two seconds.
-    broker_transport_options={"visibility_timeout": 2, "unacked_restore_throttle": 1},
+    broker_transport_options={  # what a lost worker had comes back in so many seconds
+        "visibility_timeout": float(os.environ.get("PYCORO_VISIBILITY", "3600")),
+        "unacked_mutex_expire": 2,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+    },
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
 )

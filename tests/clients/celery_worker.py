@@ -81,7 +81,9 @@ class Worker:
 
 
 @contextmanager
-def worker(port: int, folder: Path, queue: str, *options: str, name: str = "") -> Iterator[Worker]:
+def worker(
+    port: int, folder: Path, queue: str, *options: str, name: str = "", **environment: str
+) -> Iterator[Worker]:
     """It takes tasks in the block, and is gone after it."""
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     name = f"{name or queue}@here"
@@ -94,7 +96,7 @@ def worker(port: int, folder: Path, queue: str, *options: str, name: str = "") -
                 *("--without-gossip", "--without-mingle", "--without-heartbeat", *options),
             ],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": path, "PYCORO_REDIS": str(port)},
+            env={**os.environ, "PYTHONPATH": path, "PYCORO_REDIS": str(port), **environment},
             stdout=output,
             stderr=subprocess.STDOUT,
         )

@@ -189,9 +189,10 @@ def test_a_task_may_end_its_worker(broker: tuple[int, Path]) -> None:
 
 def test_nothing_is_lost_with_a_worker(broker: tuple[int, Path]) -> None:
     numbers = set(range(60))
+    soon = {"PYCORO_VISIBILITY": "2"}
     with (
-        worker(*broker, "pair", "-c", "5", name="one") as one,
-        worker(*broker, "pair", "-c", "5", name="two") as two,
+        worker(*broker, "pair", "-c", "5", name="one", **soon) as one,
+        worker(*broker, "pair", "-c", "5", name="two", **soon) as two,
     ):
         for number in numbers:
             one.send("note", number)
