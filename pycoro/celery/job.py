@@ -42,6 +42,7 @@ class Job:
         "__weakref__",
         "accepted",
         "args",
+        "began",
         "done",
         "failed",
         "hard_limit",
@@ -78,6 +79,7 @@ class Job:
         self.timed_out = timed_out
         self.soft_limit = soft_limit
         self.hard_limit = hard_limit
+        self.began = False  # is the target called?
         self.over = False  # somebody has told of its end, or is about to
         self.task: Task | None = None  # that it runs in
 
@@ -88,6 +90,7 @@ class Job:
             return
         too_late: list[BaseException] = []
         timers = self._start_timers(too_late)
+        self.began = True
         try:
             result = self.target(*self.args, **self.kwargs)
         except (WorkerShutdown, WorkerTerminate):
@@ -130,10 +133,12 @@ class Job:
             Task.spawn(_tell, self.timed_out, False, self.hard_limit)
 
     def kill(self) -> None:
-        """CoroutineExit in it, where it waits, or where it waits next. What becomes of it is not
-        told of, but by who calls this."""
+        """CoroutineExit in it, where it waits, or where it waits next; but not in what tells of its
+        beginning or end. What becomes of it is not told of, but by who calls this."""
+        if self.over:
+            return
         self.over = True
-        if self.task is not None:
+        if self.began and self.task is not None:
             self.task.kill(CoroutineExit, block=False)
 
     def terminate(self, signal: int) -> None:
