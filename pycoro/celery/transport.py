@@ -71,14 +71,23 @@ class _Poller(redis.MultiChannelPoller):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self.poller: Any = _Poll(self.poller, self)
-        self._next_look = 0.0
+        self._next_look = 0.0  # at once: a worker that is started anew may look for its own
 
     def get(self, callback: Any, timeout: float | None = None) -> Any:
         if monotonic() >= self._next_look:
-            seconds = [getattr(one, "unacked_restore_interval", 10) for one in self._channels]
-            self._next_look = monotonic() + min(seconds, default=0)
-            self.maybe_restore_messages()
+            self._restore()
         return super().get(callback, timeout)
+
+    def _restore(self) -> None:
+        """As often as kombu's timer does it."""
+        for channel in self._channels:
+            if channel.active_queues:
+                options = channel.connection.client.transport_options
+                seconds = options.get("unacked_restore_interval", 10)
+                seconds *= options.get("unacked_restore_throttle", 10)
+                self._next_look = monotonic() + seconds
+                channel.qos.restore_visible(num=channel.unacked_restore_limit, interval=1)
+                return  # all channels share what is unacknowledged
 
 
 def install() -> None:

@@ -54,8 +54,8 @@ def nap(self: Any, seconds: float) -> str:
 
 def hold(name: str) -> str:
     """Begins, and goes on when the test lets it. Soft limits are caught where it waits."""
-    server().rpush("began", name)
     try:
+        server().rpush("began", name)
         assert server().blpop([f"go-{name}"], PATIENCE) is not None
         server().rpush(f"left-{name}", "return")
     except BaseException as error:

@@ -181,7 +181,7 @@ def test_a_cold_shutdown_gives_tasks_back(broker: tuple[int, Path]) -> None:
         one.send("late", "cold")
         began("cold")
         assert one.end(signal.SIGQUIT) == 0, one.told()
-        assert left("cold") == "CoroutineExit"
+        assert left("cold") == "CoroutineExit", one.told()
         assert server().llen("cold") == 1
 
 
