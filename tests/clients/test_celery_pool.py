@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from celery.exceptions import ImproperlyConfigured, WorkerShutdown
 from celery.worker import state
 
 from pycoro import monkey
-from pycoro.celery import TaskPool
+from pycoro.celery import TaskPool, transport
+from pycoro.celery.results import Drainer
 from pycoro.celery.timer import Timer
 
 
@@ -264,3 +266,59 @@ def test_a_timer_s_errors() -> None:
     timer.call_after(1, int, ("x",))
     pycoro.sleep(2)
     assert [type(error) for error in log] == [ValueError]
+
+
+# ---- messages and results ----
+
+
+@pytest.mark.parametrize("may_take_more", [False, True])
+def test_a_task_s_end_breaks_off_the_wait_of_who_may_take_no_more(
+    may_take_more: bool, time: Any
+) -> None:
+    channel = SimpleNamespace(
+        active_queues={"queue"}, qos=SimpleNamespace(can_consume=lambda: may_take_more)
+    )
+    poll = transport._Poll(
+        SimpleNamespace(poll=pycoro.sleep, number=7), SimpleNamespace(_channels=[channel])
+    )
+    assert poll.number == 7
+    start = time.now
+    waiter = pycoro.spawn(poll.poll, 100)
+    other = pycoro.spawn(pycoro.sleep, 200)
+    pycoro.sleep(1)
+    transport.task_has_ended()
+    if may_take_more:
+        assert waiter.get() is None
+        assert time.now - start == 100
+    else:
+        with pytest.raises(TimeoutError):
+            waiter.get()
+        assert time.now - start == 1
+    transport.task_has_ended()  # nobody waits so any more
+    other.get()
+    assert time.now - start == 200
+
+
+def test_one_of_those_who_wait_for_results_reads_for_all() -> None:
+    log: list[Any] = []
+    results = [SimpleNamespace(ready=False, name=name) for name in "abc"]
+    coming = iter([results[2], results[0], results[1]])
+
+    def read(timeout: float) -> None:
+        log.append("reads")
+        pycoro.sleep(timeout)
+        one = next(coming)
+        one.ready = True
+        log.append(one.name)
+
+    def wait(result: Any) -> None:
+        for _ in drainer.drain_events_until(result, wait=read):
+            pass
+        log.append(f"has {result.name}")
+
+    drainer = Drainer(None)
+    pycoro.joinall([pycoro.spawn(wait, result) for result in results], raise_error=True)
+    assert [entry for entry in log if not entry.startswith("has")] == [
+        *("reads", "c", "reads", "a", "reads", "b")
+    ]
+    assert [entry for entry in log if entry.startswith("has")] == ["has c", "has a", "has b"]
