@@ -1,8 +1,11 @@
 """What a worker of Celery has to have before its pool is made, for that to be of coroutines.
 
-- Celery's loop that waits for one connection, not the one of callbacks, which tasks cannot wake.
+- Celery's loop that waits for one connection, not the one of callbacks, which tasks cannot wake;
+  and there no wait of 0.1 s for RabbitMQ's heartbeats after each message.
 - A stack of requests for each coroutine. Celery asks greenlet, where that is installed, who is
   running: all of pycoro's tasks are one greenlet to it.
+- Handlers of signals that run in tasks. Python runs them amid whatever is running, in the loop
+  itself, say; and Celery's wait when they end a worker at once.
 - With Redis, as many connections as tasks need: kombu's ten, and redis-py's hundred, would let
   acknowledgements fail. And one result backend for all tasks: Celery makes one for each thread,
   which a task seems to be, so each would connect anew. What the application has set, stays.
@@ -13,12 +16,14 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from celery import _state, platforms
 from celery.backends import asynchronous
 from celery.utils import threads
+from celery.worker import loops
 
 from ..loop import get_loop
 from ..task import Task
@@ -65,6 +70,9 @@ def _suit_redis(app: Any) -> None:
 def prepare(worker: Any) -> None:
     """For a worker that has its settings, and no pool yet."""
     worker.use_eventloop = False
+    drain: Any = getattr(loops, "_quick_drain", None)
+    if drain is not None and not isinstance(drain, partial):
+        loops._quick_drain = partial(drain, timeout=0)
     transport.install()
     asynchronous.register_drainer("default")(Drainer)
     _suit_redis(worker.app)

@@ -125,6 +125,7 @@ def test_a_task_that_exits_is_as_a_lost_worker(big: Worker) -> None:
 
 
 def test_stats(big: Worker) -> None:
+    big.wait_until(lambda: big.pool()["running-tasks"] == 0)
     assert big.pool() == {
         "implementation": "pycoro.celery.pool:TaskPool",
         "max-concurrency": COUNT,
