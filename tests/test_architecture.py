@@ -53,7 +53,7 @@ LAYERS: list[set[str]] = [
     {"pywsgi"},
     {"debug", "switches", "testing", "tracing", "tree", "util"},
     {"__init__"},
-    {"demo", "gunicorn", "integrations", "pytest_plugin"},
+    {"celery", "demo", "gunicorn", "integrations", "pytest_plugin"},
     {"__main__"},
 ]
 HEIGHT = {name: height for height, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,124 @@
+"""Celery's workers for test_celery.py: processes, what they are sent, and what they say.
+
+Skips who imports it where Celery or the server is missing.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from clients.conftest import is_here
+
+TESTS = Path(__file__).parent.parent
+SERVER = ("redis-server", "apt-get install redis-server")
+
+exceptions = pytest.importorskip(
+    "celery.exceptions", reason="celery is missing: pip install 'pycoro[celery]'"
+)
+if not is_here(*SERVER):
+    pytest.skip("{} is missing: {}".format(*SERVER), allow_module_level=True)
+
+celery_app: Any = importlib.import_module("clients.celery_app")
+PATIENCE: int = celery_app.PATIENCE
+app = celery_app.app
+server = celery_app.server
+
+
+class Worker:
+    """A process. `queue` is whose tasks it takes."""
+
+    def __init__(self, process: subprocess.Popen[bytes], name: str, queue: str, log: Path) -> None:
+        self.process = process
+        self.name = name
+        self.queue = queue
+        self.log = log
+
+    def send(self, task: str, *args: Any, **options: Any) -> Any:
+        return app.send_task(task, args, queue=self.queue, **options)
+
+    def told(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    def end(self, number: int) -> int:
+        """Its exit code after the signal."""
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        """What it answers to a command of remote control, of which it may miss some first ones."""
+        answers: list[Any] = []
+
+        def has_answered() -> bool:
+            answers.extend(
+                app.control.broadcast(
+                    command, arguments, [self.name], reply=True, timeout=1, limit=1
+                )
+            )
+            return bool(answers)
+
+        self.wait_until(has_answered)
+        return answers[0][self.name]
+
+    def pool(self) -> Any:
+        return self.ask("stats")["pool"]
+
+    def wait_until(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.process.poll() is None, self.told()[-3000:]
+            assert time.monotonic() < deadline, self.told()[-3000:]
+            time.sleep(0.02)
+
+
+@contextmanager
+def worker(
+    port: int, folder: Path, queue: str, *options: str, name: str = "", **environment: str
+) -> Iterator[Worker]:
+    """It takes tasks in the block, and is gone after it."""
+    path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+    name = f"{name or queue}@here"
+    log = folder / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "pycoro.celery", "-A", "clients.celery_app", "worker"),
+                *("-Q", queue, "-n", name, "-l", "INFO"),
+                *("--without-gossip", "--without-mingle", "--without-heartbeat", *options),
+            ],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": path, "PYCORO_REDIS": str(port), **environment},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    started = Worker(process, name, queue, log)
+    try:
+        yield started
+    finally:
+        process.kill()
+        process.wait()
+
+
+def began(*names: str) -> None:
+    """They begin, in this order, and nobody before them."""
+    found = [server().blpop(["began"], PATIENCE) for _ in names]
+    assert [item and item[1].decode() for item in found] == list(names)
+
+
+def go(*names: str) -> None:
+    for name in names:
+        server().rpush(f"go-{name}", "go")
+
+
+def left(name: str) -> str | None:
+    found = server().blpop([f"left-{name}"], PATIENCE)
+    return found and found[1].decode()
