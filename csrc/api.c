@@ -101,12 +101,18 @@ struct parcel {
     int throwing;
 };
 
-/* The coroutine to go on in, given a stack if need be; NULL with an exception. */
+/* The coroutine to go on in, given a stack if need be; NULL with an exception. One that is started
+   by a switch is as deep in calls as who makes that: if each started another without end, memory
+   would be all that ends it. */
 static struct pc_coro *open_up(PyObject *object)
 {
     struct pc_coro *coro = pc_object_coro(object);
-    if (!coro)
-        return pc_api_start(object, body);
+    if (!coro) {
+        coro = pc_api_start(object, body);
+        if (coro && coro->run)
+            pc_py_inherit_depth(&coro->py, pc_py_thread());
+        return coro;
+    }
     if (coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread()))
         return coro;
     pc_api_refuse(coro->thread && coro->state != PC_CORO_DEAD ? PC_REFUSED_OTHER_THREAD
@@ -201,13 +207,17 @@ static uintptr_t deliver(PyObject *object, PyObject *value, PyObject *more, int 
         return 0;
     struct parcel parcel = {object, value, more, throwing}, other;
     PyObject *answer = NULL, *carried;
-    if (!throwing && pc_object_has_ended(object)) {
+    if (!throwing && pc_object_coro(object) && pc_object_waits(object)) {
+        pc_api_refuse(PC_REFUSED_WAITING);
+        parcel.value = answer = pc_api_fetch();
+        parcel.throwing = 1;
+    } else if (!throwing && pc_object_has_ended(object)) {
         if (!(answer = ask(object, Py_None, 0, &other)))
             return 0;
         parcel.object = other.object;
     }
     struct pc_coro *to = address(&parcel, &carried);
-    uintptr_t result = to ? hand_over(to, carried, throwing) : 0;
+    uintptr_t result = to ? hand_over(to, carried, parcel.throwing) : 0;
     Py_XDECREF(answer);
     return result;
 }
@@ -220,7 +230,7 @@ static inline struct pc_coro *at_hand(PyObject *object)
         return NULL;
     struct pc_coro *coro = pc_object_coro(object);
     if (!coro || coro->run || coro->thread != here || coro->state != PC_CORO_SUSPENDED ||
-        here->owner != pc_py_thread())
+        here->owner != pc_py_thread() || pc_object_waits(object))
         return NULL;
     return coro;
 }

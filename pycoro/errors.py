@@ -48,6 +48,11 @@ class BlockingSwitchOutError(RuntimeError, AssertionError):
     """A callback of the loop tried to wait. gevent's name; there it is an AssertionError."""
 
 
+class InvalidSwitchError(RuntimeError, AssertionError):
+    """A plain switch() led into a coroutine that waits for something else, in which this is raised.
+    gevent's name; there it is an AssertionError."""
+
+
 class ConcurrentObjectUseError(RuntimeError, AssertionError):
     """Two coroutines use something at once that is for one. gevent's name; there it is an
     AssertionError."""
