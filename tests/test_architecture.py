@@ -45,6 +45,7 @@ LAYERS: list[set[str]] = [
     {
         "dns",
         "fileobject",
+        "processes",
         "os",
         "resolver",
         "select",

@@ -20,6 +20,7 @@ PARTS = [
     "builtins",
     "signal",
     "queue",
+    "multiprocessing",
 ]
 
 USAGE = f"""usage: python -m pycoro.monkey [--module] [--audit[=MS]] [--WHAT | --no-WHAT ...]
@@ -27,7 +28,8 @@ USAGE = f"""usage: python -m pycoro.monkey [--module] [--audit[=MS]] [--WHAT | -
 
 Runs a program unchanged, after monkey.patch_all(): its sockets, threads, locks, queues, child
 processes and sleeps let other tasks run while they wait. With --module, `program` is the name of a
-module, as of python -m. --no-WHAT leaves a part alone, --WHAT adds one that is not a default (sys).
+module, as of python -m. --no-WHAT leaves a part alone, --WHAT adds one that is not a default (sys,
+multiprocessing).
 
 --audit tells on stderr of each place that keeps all other tasks waiting for more than MS
 milliseconds (default: 100), with its stack, and sums up at the end: calls that block in spite of

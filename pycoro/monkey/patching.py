@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .. import events
+from .. import events, processes
 from . import late
 from .blocked import Audit
 from .late import MonkeyPatchWarning
@@ -37,12 +37,16 @@ def patch(name: str) -> None:
     that does not exist."""
     if name not in TABLE:
         raise ValueError(f"there is no patch {name!r}: choose from {', '.join(TABLE)}")
-    rows: dict[str, list[tuple[str, str, Any]]] = {}
-    for row in TABLE[name]:
+    _patch_rows(name, TABLE[name])
+
+
+def _patch_rows(part: str, rows: list[tuple[str, str, Any]]) -> None:
+    by_module: dict[str, list[tuple[str, str, Any]]] = {}
+    for row in rows:
         if row[:2] not in _originals:
-            rows.setdefault(row[0].partition(":")[0], []).append(row)
-    for module, its_rows in rows.items():
-        _patch_one(module, name, its_rows)
+            by_module.setdefault(row[0].partition(":")[0], []).append(row)
+    for module, its_rows in by_module.items():
+        _patch_one(module, part, its_rows)
 
 
 def _patch_one(module: str, part: str, rows: list[tuple[str, str, Any]]) -> None:
@@ -112,6 +116,13 @@ def patch_queue() -> None:
     patch("queue")
 
 
+def patch_multiprocessing() -> None:
+    """multiprocessing's pipes and locks, and with these its queues and pools: those that are made
+    from then on. Not by default: see processes.py for what is then to be kept in mind."""
+    if not is_object_patched("multiprocessing.connection:Connection", "_recv"):
+        _patch_rows("multiprocessing", processes.rows())
+
+
 def patch_thread(
     threading: bool = True,
     _threading_local: bool = True,
@@ -164,6 +175,7 @@ def patch_all(
     queue: bool = True,
     contextvars: bool = True,
     audit: float | bool = False,
+    multiprocessing: bool = False,
     **others: Any,
 ) -> bool:
     """All of them, or those that are not excluded by False. What was imported before and holds an
@@ -174,6 +186,7 @@ def patch_all(
     chosen = {"os": os, "time": time, "thread": thread, "socket": socket, "dns": dns, "ssl": ssl}
     chosen |= {"select": select, "subprocess": subprocess, "queue": queue}
     more = {"sys": sys, "builtins": builtins, "signal": signal, "contextvars": contextvars}
+    more["multiprocessing"] = multiprocessing
     arguments = chosen | more | {"aggressive": aggressive, "Event": Event}
     try:
         events.notify(events.GeventWillPatchAllEvent(arguments, others))
@@ -184,6 +197,8 @@ def patch_all(
             patch(name)
     if sys:
         patch_sys()
+    if multiprocessing:
+        patch_multiprocessing()
     _warn(late.repair(_originals, _replacements()) + (late.renew(_originals) if thread else []))
     if audit:
         _audits.append(Audit() if audit is True else Audit(audit))
