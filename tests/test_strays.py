@@ -17,6 +17,7 @@ from peers import Api
 import pycoro
 from pycoro import Coroutine, InvalidSwitchError, Loop, Timeout, get_loop, sleep, spawn
 from pycoro.event import AsyncResult, Event
+from pycoro.greenlet import getcurrent, greenlet
 from pycoro.lock import RLock, Semaphore
 from pycoro.queue import Queue
 
@@ -116,6 +117,33 @@ def test_one_whose_wait_is_over_can_be_switched_to(clean_loop: None) -> None:
     get_loop().call_soon(task.switch, "value")
     task.join()
     assert log == [False, "value"]
+
+
+@pytest.mark.parametrize("values", [(), ("value",), ("several", "values")])
+def test_the_same_of_greenlets(clean_loop: None, values: tuple[str, ...]) -> None:
+    log: list[str] = []
+    lock = Semaphore(0)
+    main = getcurrent()
+
+    def wait() -> None:
+        main.switch()
+        try:
+            lock.acquire()
+        except InvalidSwitchError:
+            log.append("invalid")
+
+    one = greenlet(wait)
+    one.switch()
+    spawn(one.switch)  # is left behind in there
+    sleep(0)
+
+    def stray() -> None:
+        one.parent = getcurrent()
+        one.switch(*values)
+        log.append("over")
+
+    spawn(stray).join()
+    assert log == ["invalid", "over"]
 
 
 # ---- the loop ----
