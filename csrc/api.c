@@ -272,6 +272,7 @@ static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *f
 {
     struct parcel parcel;
     struct pc_coro *heir = NULL;
+    pc_py_forget_depth(me->thread->owner);
     PyObject *answer = ask(me->object, *value, *failed, &parcel), *carried;
     Py_DECREF(*value);
     if (answer && (heir = address(&parcel, &carried)))
