@@ -101,18 +101,28 @@ struct parcel {
     int throwing;
 };
 
-/* The coroutine to go on in, given a stack if need be; NULL with an exception. One that is started
-   by a switch is as deep in calls as who makes that: if each started another without end, memory
-   would be all that ends it. */
+/* Starts it by a switch of the running one. Each has as many calls as another; but if each started
+   the next without end, memory would be all that ends it. */
+static struct pc_coro *start_nested(PyObject *object)
+{
+    const struct pc_thread *here = pc_api_here();
+    int nesting = here ? here->current->nesting + 1 : 1;
+    if (nesting > Py_GetRecursionLimit()) {
+        pc_api_refuse(PC_REFUSED_NESTED);
+        return NULL;
+    }
+    struct pc_coro *coro = pc_api_start(object, body);
+    if (coro && coro->run)
+        coro->nesting = nesting;
+    return coro;
+}
+
+/* The coroutine to go on in, given a stack if need be; NULL with an exception. */
 static struct pc_coro *open_up(PyObject *object)
 {
     struct pc_coro *coro = pc_object_coro(object);
-    if (!coro) {
-        coro = pc_api_start(object, body);
-        if (coro && coro->run)
-            pc_py_inherit_depth(&coro->py, pc_py_thread());
-        return coro;
-    }
+    if (!coro)
+        return start_nested(object);
     if (coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread()))
         return coro;
     pc_api_refuse(coro->thread && coro->state != PC_CORO_DEAD ? PC_REFUSED_OTHER_THREAD
@@ -272,7 +282,6 @@ static struct pc_coro *ask_for_heir(struct pc_coro *me, PyObject **value, int *f
 {
     struct parcel parcel;
     struct pc_coro *heir = NULL;
-    pc_py_forget_depth(me->thread->owner);
     PyObject *answer = ask(me->object, *value, *failed, &parcel), *carried;
     Py_DECREF(*value);
     if (answer && (heir = address(&parcel, &carried)))
@@ -310,6 +319,7 @@ static struct pc_coro *body(struct pc_coro *me)
     Py_DECREF(label); /* it may be of a subclass of str, with a __del__ */
     Py_DECREF(run);
     pc_py_release(thread->owner);
+    me->nesting--; /* whom it starts now takes its place */
     struct pc_coro *heir = failed ? NULL : living_parent(me);
     for (int tries = 0; !heir || heir == me || !pc_coro_is_open(heir, thread->owner);) {
         heir = ask_for_heir(me, &value, &failed);

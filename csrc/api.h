@@ -35,6 +35,7 @@ enum {
     PC_REFUSED_NO_MAPPINGS,  /* vm.max_map_count is reached */
     PC_REFUSED_SIZE,         /* stack size out of bounds */
     PC_REFUSED_WAITING,      /* it waits to be woken; raised in there */
+    PC_REFUSED_NESTED,       /* too many have started each other */
 };
 
 /* Makes the calling thread fit for coroutines, with a blank object for its main one. Keeps a

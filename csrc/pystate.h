@@ -36,10 +36,6 @@ void pc_py_fresh(struct pc_py_state *state, void *thread, char *floor, char *top
    coroutine at each step ends in RecursionError, too. */
 void pc_py_inherit_depth(struct pc_py_state *fresh, void *thread);
 
-/* The running one has come to its end, and is in no call any more: what is called on its behalf
-   must not fail because it began deep. */
-void pc_py_forget_depth(void *thread);
-
 /* The running coroutine is about to be suspended, or has been chosen to go on. Neither runs
    Python code. */
 void pc_py_save(struct pc_py_state *state, void *thread);

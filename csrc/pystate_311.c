@@ -69,12 +69,6 @@ void pc_py_inherit_depth(struct pc_py_state *opaque, void *thread)
     ((struct state *)opaque)->depth = tstate->recursion_limit - tstate->recursion_remaining;
 }
 
-void pc_py_forget_depth(void *thread)
-{
-    PyThreadState *tstate = thread;
-    tstate->recursion_remaining = tstate->recursion_limit;
-}
-
 void pc_py_save(struct pc_py_state *opaque, void *thread)
 {
     struct state *state = (struct state *)opaque;

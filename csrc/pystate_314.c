@@ -79,12 +79,6 @@ void pc_py_inherit_depth(struct pc_py_state *opaque, void *thread)
     ((struct state *)opaque)->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
 }
 
-void pc_py_forget_depth(void *thread)
-{
-    PyThreadState *tstate = thread;
-    tstate->py_recursion_remaining = tstate->py_recursion_limit;
-}
-
 void pc_py_save(struct pc_py_state *opaque, void *thread)
 {
     struct state *state = (struct state *)opaque;

@@ -1,5 +1,6 @@
 """Arguments and refusals: what is wrong, said in a sentence with what to do about it."""
 
+import sys
 from types import TracebackType
 from typing import Any
 
@@ -111,5 +112,10 @@ def refuse(code: int) -> None:
         raise InvalidSwitchError(
             "a plain switch() led here, into the wait for something else: what a coroutine waits "
             "for wakes it, kill() or a Timeout ends its wait"
+        )
+    if code == _native.REFUSED_NESTED:
+        raise RecursionError(
+            f"{sys.getrecursionlimit():,} coroutines have started each other, one the next by "
+            "switch(): sys.setrecursionlimit() allows more; tasks, by spawn(), do not count"
         )
     raise CoroutineError("the coroutine has ended, or its thread has")

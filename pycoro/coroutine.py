@@ -116,7 +116,8 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
 
         To one that has ended: goes to its nearest living parent. One that waits in the loop, in
         sleep() say, gets InvalidSwitchError. Errors: CoroutineError for another thread's;
-        MemoryError when there is no stack for a new one.
+        MemoryError when there is no stack for a new one; RecursionError when so many have started
+        each other as calls may nest.
         """
         if value is NOTHING:
             return _switch(self)
