@@ -326,7 +326,10 @@ class Scheduler(Coroutine):
             self.tell_error(callback, error)
 
     def tell_error(self, context: Any, error: BaseException) -> None:
-        """handle_error(), whatever that does."""
+        """handle_error(), whatever that does. What unwinds the loop itself, in a callback that has
+        not come back, is raised."""
+        if isinstance(error, CoroutineExit) and error.unwinds:
+            raise error
         try:
             self.handle_error(context, type(error), error, error.__traceback__)
         except self.SYSTEM_ERROR as another:

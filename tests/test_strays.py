@@ -206,6 +206,22 @@ def test_what_has_links_in_a_loop_that_has_ended_can_still_be_set() -> None:
     assert event.is_set()
 
 
+def test_a_callback_that_does_not_come_back_is_over_with_the_process() -> None:
+    """The loop is unwound in there, and does not go on."""
+    out = output_of(
+        """
+        import pycoro
+        child = pycoro.Coroutine(print, None)
+        pycoro.get_loop().call_soon(child.switch, "child")  # which ends into its parent, us
+        try:
+            pycoro.sleep(60)
+        except pycoro.InvalidSwitchError:
+            print("main")
+        """
+    )
+    assert out == ["child", "main"]
+
+
 # ---- times, and what outlasts a task ----
 
 
