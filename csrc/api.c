@@ -227,6 +227,8 @@ static uintptr_t deliver(PyObject *object, PyObject *value, PyObject *more, int 
         parcel.object = other.object;
     }
     struct pc_coro *to = address(&parcel, &carried);
+    if (parcel.throwing != throwing)
+        Py_CLEAR(answer); /* the error is the receiver's now, however long we are away */
     uintptr_t result = to ? hand_over(to, carried, parcel.throwing) : 0;
     Py_XDECREF(answer);
     return result;

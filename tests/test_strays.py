@@ -104,6 +104,25 @@ def test_a_turn_that_is_left_over_ends_no_later_wait(clean_loop: None) -> None:
     assert log == ["went on"]
 
 
+def test_who_has_switched_does_not_keep_the_error(clean_loop: None) -> None:
+    errors: list[weakref.ref[BaseException]] = []
+
+    def wait() -> None:
+        try:
+            sleep(60)
+        except InvalidSwitchError as error:
+            errors.append(weakref.ref(error))
+
+    task = spawn(wait)
+    sleep(0)
+    other = spawn(task.switch)  # suspended in there for good
+    task.join()
+    gc.collect()
+    assert errors[0]() is None
+    assert not other.ready()
+    other.kill()
+
+
 def test_one_whose_wait_is_over_can_be_switched_to(clean_loop: None) -> None:
     log: list[Any] = []
 
