@@ -238,6 +238,7 @@ def test_the_rest_of_the_hub(api: Api) -> None:
     assert hub.resolver.getaddrinfo("127.0.0.1", 80)[0][4] == ("127.0.0.1", 80)
     assert hub.resolver.gethostbyname("127.0.0.1") == "127.0.0.1"
     assert hub.threadpool.apply(int, ("7",)) == 7
+    hub.threadpool.kill()
     assert hub.loop.default
     assert hub.loop.now() > 0
     assert core.loop is type(get_hub().loop)
