@@ -101,12 +101,28 @@ struct parcel {
     int throwing;
 };
 
+/* Starts it by a switch of the running one. Each has as many calls as another; but if each started
+   the next without end, memory would be all that ends it. */
+static struct pc_coro *start_nested(PyObject *object)
+{
+    const struct pc_thread *here = pc_api_here();
+    int nesting = here ? here->current->nesting + 1 : 1;
+    if (nesting > Py_GetRecursionLimit()) {
+        pc_api_refuse(PC_REFUSED_NESTED);
+        return NULL;
+    }
+    struct pc_coro *coro = pc_api_start(object, body);
+    if (coro && coro->run)
+        coro->nesting = nesting;
+    return coro;
+}
+
 /* The coroutine to go on in, given a stack if need be; NULL with an exception. */
 static struct pc_coro *open_up(PyObject *object)
 {
     struct pc_coro *coro = pc_object_coro(object);
     if (!coro)
-        return pc_api_start(object, body);
+        return start_nested(object);
     if (coro->thread == pc_thread_here && pc_coro_is_open(coro, pc_py_thread()))
         return coro;
     pc_api_refuse(coro->thread && coro->state != PC_CORO_DEAD ? PC_REFUSED_OTHER_THREAD
@@ -201,13 +217,19 @@ static uintptr_t deliver(PyObject *object, PyObject *value, PyObject *more, int 
         return 0;
     struct parcel parcel = {object, value, more, throwing}, other;
     PyObject *answer = NULL, *carried;
-    if (!throwing && pc_object_has_ended(object)) {
+    if (!throwing && pc_object_coro(object) && pc_object_waits(object)) {
+        pc_api_refuse(PC_REFUSED_WAITING);
+        parcel.value = answer = pc_api_fetch();
+        parcel.throwing = 1;
+    } else if (!throwing && pc_object_has_ended(object)) {
         if (!(answer = ask(object, Py_None, 0, &other)))
             return 0;
         parcel.object = other.object;
     }
     struct pc_coro *to = address(&parcel, &carried);
-    uintptr_t result = to ? hand_over(to, carried, throwing) : 0;
+    if (parcel.throwing != throwing)
+        Py_CLEAR(answer); /* the error is the receiver's now, however long we are away */
+    uintptr_t result = to ? hand_over(to, carried, parcel.throwing) : 0;
     Py_XDECREF(answer);
     return result;
 }
@@ -220,7 +242,7 @@ static inline struct pc_coro *at_hand(PyObject *object)
         return NULL;
     struct pc_coro *coro = pc_object_coro(object);
     if (!coro || coro->run || coro->thread != here || coro->state != PC_CORO_SUSPENDED ||
-        here->owner != pc_py_thread())
+        here->owner != pc_py_thread() || pc_object_waits(object))
         return NULL;
     return coro;
 }
@@ -299,6 +321,7 @@ static struct pc_coro *body(struct pc_coro *me)
     Py_DECREF(label); /* it may be of a subclass of str, with a __del__ */
     Py_DECREF(run);
     pc_py_release(thread->owner);
+    me->nesting--; /* whom it starts now takes its place */
     struct pc_coro *heir = failed ? NULL : living_parent(me);
     for (int tries = 0; !heir || heir == me || !pc_coro_is_open(heir, thread->owner);) {
         heir = ask_for_heir(me, &value, &failed);

@@ -15,7 +15,8 @@ uintptr_t pc_base(void);
 /* Once, at import, in the main interpreter; ImportError elsewhere. `type` is Coroutine. Of its
    slots this library alone writes _handle: True where there is a living coroutine, else None. It
    reads _parent, _name, _stack_size and _thread, and takes what is in _entry and _context at the
-   start. The hooks, which are called with what is in parentheses:
+   start. Where _wait is neither None nor `broken_off`, something else is to wake the coroutine: a
+   switch to it raises refuse()'s exception in there. The hooks, which are called with what is in parentheses:
    finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
    simply goes to its living parent: gives (object, value, failed), who goes on and with what. Also
    when one that ended before is switched to, with None: who is in its place;
@@ -25,7 +26,7 @@ uintptr_t pc_base(void);
    dropped(object) when the last reference to a suspended coroutine of this thread has gone;
    shell() gives a blank Coroutine, to stand for one that has lost its object. */
 uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
-                  uintptr_t dropped, uintptr_t shell);
+                  uintptr_t dropped, uintptr_t shell, uintptr_t broken_off);
 
 enum {
     PC_REFUSED_OTHER_THREAD, /* the coroutine is another thread's */
@@ -33,6 +34,8 @@ enum {
     PC_REFUSED_NO_MEMORY,    /* no address space or memory for a stack */
     PC_REFUSED_NO_MAPPINGS,  /* vm.max_map_count is reached */
     PC_REFUSED_SIZE,         /* stack size out of bounds */
+    PC_REFUSED_WAITING,      /* it waits to be woken; raised in there */
+    PC_REFUSED_NESTED,       /* too many have started each other */
 };
 
 /* Makes the calling thread fit for coroutines, with a blank object for its main one. Keeps a

@@ -32,7 +32,7 @@ static void name_of(const struct pc_coro *coro, char *text, size_t size)
 }
 
 uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t called,
-                  uintptr_t dropped, uintptr_t shell)
+                  uintptr_t dropped, uintptr_t shell, uintptr_t broken_off)
 {
     if (shell_hook || PyInterpreterState_Get() != PyInterpreterState_Main()) {
         PyErr_SetString(PyExc_ImportError,
@@ -40,7 +40,8 @@ uintptr_t pc_init(uintptr_t type, uintptr_t finish, uintptr_t refuse, uintptr_t 
         return 0;
     }
     if (pc_api_init((PyObject *)finish, (PyObject *)refuse, (PyObject *)called) != 0 ||
-        pc_object_init((PyObject *)type, (PyObject *)called, (PyObject *)dropped) != 0)
+        pc_object_init((PyObject *)type, (PyObject *)called, (PyObject *)dropped,
+                       (PyObject *)broken_off) != 0)
         return 0;
     if (pc_guard_install(name_of) != 0)
         return (uintptr_t)PyErr_SetFromErrno(PyExc_OSError);

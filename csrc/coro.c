@@ -99,7 +99,7 @@ struct pc_coro *pc_coro_create(struct pc_thread *thread, size_t size, pc_body *b
     coro->thread = thread;
     coro->stack = stack;
     coro->body = body;
-    coro->debt = coro->tripped = coro->borrowed = 0;
+    coro->debt = coro->tripped = coro->borrowed = coro->nesting = 0;
     coro->object = coro->kept = coro->run = coro->label = coro->greenlet = NULL;
     coro->previous = thread->main.previous;
     coro->next = &thread->main;

@@ -38,6 +38,7 @@ struct pc_coro {
     void *greenlet; /* likewise: see greenlet.h */
     int borrowed;   /* of pc_py_tracing(): what others have to do with; see greenlet_switch.c */
     struct pc_coro *previous, *next; /* in the thread's ring of living ones; main is its head */
+    int nesting; /* how many have started each other by a switch, up to this one */
     int tripped; /* it ran into the reserve; see guard.h */
     int debt;    /* what pc_py_exhaust() took from its recursion counter then */
     struct pc_py_state py;

@@ -142,6 +142,7 @@ struct pc_coro *pc_greenlet_start(PyObject *greenlet, struct pc_thread *thread)
     coro->run = run;
     coro->label = label;
     pc_py_inherit_depth(&coro->py, thread->owner);
+    coro->nesting = thread->current->nesting; /* Coroutines count on from there */
     pc_py_set_context(&coro->py, own->context);
     own->context = NULL;
     own->coro = coro;

@@ -200,8 +200,19 @@ void pc_greenlet_let_go_of(struct pc_coro *to, PyObject *holds)
     }
 }
 
+/* Does it wait in the loop, which is to wake it? */
+static inline int waits(const struct pc_coro *coro)
+{
+    return coro->object && pc_object_waits(coro->object);
+}
+
 static PyObject *deliver(PyObject *greenlet, const struct load *load)
 {
+    const struct pc_coro *own = pc_greenlet_own(greenlet)->coro;
+    if (own && !load->error && waits(own)) {
+        pc_api_refuse(PC_REFUSED_WAITING);
+        return deliver(greenlet, &(struct load){.error = pc_api_fetch()});
+    }
     PyObject *value = single(load), *origin = NULL, *holds;
     struct pc_thread *thread = pc_greenlet_thread();
     if (thread && thread->calls)
@@ -255,7 +266,7 @@ PyObject *pc_greenlet_switch_fast(PyObject *greenlet, PyObject *const *values, P
     struct pc_thread *thread = pc_thread_here;
     struct pc_coro *to = pc_greenlet_own(greenlet)->coro;
     if (to && count <= 1 && !names && to->thread == thread && !thread->calls && !thread->tracer &&
-        thread->owner == pc_py_thread())
+        thread->owner == pc_py_thread() && !waits(to))
         return pass_over(thread, to, Py_NewRef(count ? values[0] : empty_tuple), 0, NULL);
     return switch_with_many(greenlet, values, count, names);
 }

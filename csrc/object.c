@@ -11,6 +11,8 @@
 PyTypeObject *pc_coroutine_type;
 static PyObject *called_hook, *dropped_hook;
 static Py_ssize_t offsets[PC_SLOTS];
+Py_ssize_t pc_object_wait_offset; /* one of them */
+PyObject *pc_object_broken_off;
 
 static PyTypeObject base_type; /* below */
 
@@ -19,6 +21,7 @@ static const char *const slot_names[PC_SLOTS] = {
     [PC_RUN] = "_entry",         [PC_CONTEXT] = "_context",
     [PC_NAME] = "_name",       [PC_STACK_BYTES] = "_stack_size",
     [PC_THREAD] = "_thread",   [PC_NOTES] = "_notes",
+    [PC_WAIT] = "_wait",
 };
 
 /* Is this the coroutine's thread, under the thread state that it began with? */
@@ -167,12 +170,14 @@ static int find_slot(PyObject *type, enum pc_slot slot)
     return found ? 0 : -1;
 }
 
-int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped)
+int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped, PyObject *broken_off)
 {
     pc_coroutine_type = (PyTypeObject *)Py_NewRef(type);
     for (int slot = 0; slot < PC_SLOTS; slot++)
         if (find_slot(type, (enum pc_slot)slot) != 0)
             return -1;
+    pc_object_wait_offset = offsets[PC_WAIT];
+    pc_object_broken_off = Py_NewRef(broken_off);
     called_hook = Py_NewRef(called);
     dropped_hook = Py_NewRef(dropped);
     return 0;

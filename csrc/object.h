@@ -25,11 +25,12 @@ enum pc_slot {
     PC_STACK_BYTES,
     PC_THREAD,
     PC_NOTES,
+    PC_WAIT,
     PC_SLOTS
 };
 
-/* 0, or -1 with an exception. `called` and `dropped`: see pc_init() in api.h. */
-int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped);
+/* 0, or -1 with an exception. The rest: see pc_init() in api.h. */
+int pc_object_init(PyObject *type, PyObject *called, PyObject *dropped, PyObject *broken_off);
 
 /* The base class of Coroutine, written in C. */
 struct pc_base {
@@ -50,6 +51,16 @@ int pc_object_check(PyObject *object);
 /* What lies in a slot, borrowed: Py_None where that is empty. Setting takes over `value`. */
 PyObject *pc_object_get(PyObject *object, enum pc_slot slot);
 void pc_object_set(PyObject *object, enum pc_slot slot, PyObject *value);
+
+/* Is it to be woken by what it waits for, and not to be switched to? Asked at each switch. */
+extern Py_ssize_t pc_object_wait_offset;
+extern PyObject *pc_object_broken_off;
+
+static inline int pc_object_waits(PyObject *object)
+{
+    PyObject *wait = *(PyObject **)(void *)((char *)object + pc_object_wait_offset);
+    return wait && wait != Py_None && wait != pc_object_broken_off;
+}
 
 /* The living coroutine that the object stands for, or NULL. */
 static inline struct pc_coro *pc_object_coro(PyObject *object)

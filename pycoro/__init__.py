@@ -8,7 +8,10 @@ __path__ = extend_path(__path__, __name__)
 from os import fork
 from sys import getswitchinterval, setswitchinterval
 
-from . import jobs as _jobs  # noqa: F401 - gives each loop its thread pool
+# These give each loop what is above it.
+from . import core as _core  # noqa: F401
+from . import jobs as _jobs  # noqa: F401
+from . import resolver as _resolver  # noqa: F401
 from .choice import choose
 from .coroutine import Coroutine, current, stack_size
 from .deadlines import (
@@ -27,6 +30,7 @@ from .errors import (
     ConcurrentObjectUseError,
     CoroutineError,
     CoroutineExit,
+    InvalidSwitchError,
     InvalidThreadUseError,
     LoopExit,
 )
@@ -54,6 +58,7 @@ __all__ = [
     "Greenlet",
     "GreenletExit",
     "Hub",
+    "InvalidSwitchError",
     "InvalidThreadUseError",
     "Loop",
     "LoopExit",

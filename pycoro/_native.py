@@ -11,7 +11,7 @@ from typing import Any
 from ._native_cffi import lib
 
 Base: Any = lib.pc_base()
-init: Callable[[Any, Any, Any, Any, Any, Any], None] = lib.pc_init
+init: Callable[[Any, Any, Any, Any, Any, Any, Any], None] = lib.pc_init
 thread_begin: Callable[[Any], None] = lib.pc_thread_begin
 thread_end: Callable[[Any], None] = lib.pc_thread_end
 thread_remaining: Callable[[], Any] = lib.pc_thread_remaining
@@ -43,6 +43,8 @@ REFUSED_OTHER_THREAD: int = lib.PC_REFUSED_OTHER_THREAD
 REFUSED_NO_MEMORY: int = lib.PC_REFUSED_NO_MEMORY
 REFUSED_NO_MAPPINGS: int = lib.PC_REFUSED_NO_MAPPINGS
 REFUSED_SIZE: int = lib.PC_REFUSED_SIZE
+REFUSED_WAITING: int = lib.PC_REFUSED_WAITING
+REFUSED_NESTED: int = lib.PC_REFUSED_NESTED
 
 STACK_LEAST: int = lib.pc_stack_least()
 STACK_MOST: int = lib.pc_stack_most()

@@ -281,7 +281,7 @@ class BaseServer:
         """Closes the listening socket. Running handlers go on. From any thread."""
         here = _current()
         if self.started and (here is None or here._thread is not self.loop._thread):
-            self.loop.call_soon_threadsafe(self.close)
+            self.loop.post_threadsafe(self.close)
             return
         self._stop_event.set()
         if not hasattr(self, "socket"):

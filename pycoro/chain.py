@@ -14,10 +14,9 @@ from math import inf
 from typing import Any
 
 from . import _native
-from .coroutine import Coroutine
+from .coroutine import BROKEN_OFF, Coroutine
 from .errors import Cancelled
 from .loop import Loop
-from .schedule import BROKEN_OFF
 
 _current = _native.current
 

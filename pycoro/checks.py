@@ -1,10 +1,11 @@
 """Arguments and refusals: what is wrong, said in a sentence with what to do about it."""
 
+import sys
 from types import TracebackType
 from typing import Any
 
 from . import _native
-from .errors import CoroutineError
+from .errors import CoroutineError, InvalidSwitchError
 
 
 def check_stack_size(size: int) -> int:
@@ -45,13 +46,17 @@ def make_exception(
 
 
 def check_number(seconds: float, what: str) -> float:
-    """`seconds` itself, of any sign, infinite too. TypeError, ValueError (NaN): it is no number;
-    `what` it is for."""
+    """`seconds` itself, of any sign, infinite too. TypeError, ValueError (NaN), OverflowError (an
+    int beyond all floats): it is no number; `what` it is for."""
     try:
         is_number = seconds == seconds + 0.0
     except TypeError:
         raise TypeError(
             f"{what} must be a number of seconds, not {type(seconds).__name__}"
+        ) from None
+    except OverflowError:  # an int that no float can be
+        raise OverflowError(
+            f"{what} is too large a number of seconds: for no end, take inf"
         ) from None
     if not is_number:
         raise ValueError(f"{what} must be a number of seconds, not NaN")
@@ -103,4 +108,14 @@ def refuse(code: int) -> None:
         )
     if code == _native.REFUSED_SIZE:
         raise ValueError("stack_size is out of bounds")
+    if code == _native.REFUSED_WAITING:
+        raise InvalidSwitchError(
+            "a plain switch() led here, into the wait for something else: what a coroutine waits "
+            "for wakes it, kill() or a Timeout ends its wait"
+        )
+    if code == _native.REFUSED_NESTED:
+        raise RecursionError(
+            f"{sys.getrecursionlimit():,} coroutines have started each other, one the next by "
+            "switch(): sys.setrecursionlimit() allows more; tasks, by spawn(), do not count"
+        )
     raise CoroutineError("the coroutine has ended, or its thread has")

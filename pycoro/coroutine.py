@@ -34,6 +34,18 @@ _copy_context = _native.copy_context
 
 NOTHING: Any = object()  # the value of a switch without one; it arrives as ()
 
+
+class _BrokenOff:
+    """The `_wait` (see schedule.py) of one whose wait ended without its being woken."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<nothing any more>"
+
+
+BROKEN_OFF: Any = _BrokenOff()
+
 ContextPolicy = Literal["copy", "share", "empty"]
 
 
@@ -102,8 +114,10 @@ class Coroutine(_native.Base):  # type: ignore[misc]  # a class, though C's
         the value: () for none, a tuple for several. The first switch calls run(*values). Returns
         what the switch that comes back brings.
 
-        To one that has ended: goes to its nearest living parent. Errors: CoroutineError for
-        another thread's; MemoryError when there is no stack for a new one.
+        To one that has ended: goes to its nearest living parent. One that waits in the loop, in
+        sleep() say, gets InvalidSwitchError. Errors: CoroutineError for another thread's;
+        MemoryError when there is no stack for a new one; RecursionError when so many have started
+        each other as calls may nest.
         """
         if value is NOTHING:
             return _switch(self)
@@ -314,4 +328,4 @@ def _dropped(coroutine: Coroutine, finalizing: Callable[[], bool] = sys.is_final
         threads.bury(coroutine, _current())
 
 
-_native.init(Coroutine, _finish, refuse, _called, _dropped, _shell)
+_native.init(Coroutine, _finish, refuse, _called, _dropped, _shell, BROKEN_OFF)

@@ -107,7 +107,7 @@ def after_fork() -> None:
 
 def _look_again() -> None:
     for other in list(_asleep):
-        other.call_soon_threadsafe(_nothing)
+        other.post_threadsafe(_nothing)
 
 
 def _nothing() -> None:

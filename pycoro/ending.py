@@ -26,6 +26,8 @@ from .waiting import WaitQueue
 
 _current = _native.current
 
+_Link = Callable[[Callable[[Any], Any]], Callable[[Any], Any]]
+
 PENDING: Any = object()  # the value of what has not ended
 
 
@@ -143,19 +145,28 @@ class Ending(Coroutine):
         else:
             self._links = [callback]
             if self._value is not PENDING:
-                self._loop.call_soon(self._call_links)
+                self._loop.post(self._call_links)
 
-    def link(self, callback: Callable[[Any], Any]) -> None:
-        """Like rawlink(), but calls it in a coroutine of its own, where it may wait."""
+    def link(self, callback: Callable[[Any], Any], SpawnedLink: _Link = SpawnedLink) -> None:  # noqa: N803
+        """Like rawlink(), but calls it in a coroutine of its own, where it may wait. `SpawnedLink`:
+        what makes a link of it that does so. gevent's."""
         self.rawlink(SpawnedLink(callback))
 
-    def link_value(self, callback: Callable[[Any], Any]) -> None:
+    def link_value(
+        self,
+        callback: Callable[[Any], Any],
+        SpawnedLink: _Link = SuccessSpawnedLink,  # noqa: N803
+    ) -> None:
         """Like link(), but only where the task ends without an error."""
-        self.rawlink(SuccessSpawnedLink(callback))
+        self.link(callback, SpawnedLink)
 
-    def link_exception(self, callback: Callable[[Any], Any]) -> None:
+    def link_exception(
+        self,
+        callback: Callable[[Any], Any],
+        SpawnedLink: _Link = FailureSpawnedLink,  # noqa: N803
+    ) -> None:
         """Like link(), but only where the task ends by an error."""
-        self.rawlink(FailureSpawnedLink(callback))
+        self.link(callback, SpawnedLink)
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Undoes one of these; does nothing where there is nothing to undo."""
@@ -195,7 +206,7 @@ class Ending(Coroutine):
                 link(self)
             elif self._links is None:
                 self._links = [link]
-                self._loop.call_soon(self._call_links)
+                self._loop.post(self._call_links)
             else:
                 self._links.append(link)
         if self._links is None and self._waiting is not None:

@@ -25,6 +25,8 @@ class CoroutineExit(GreenletExit):
     ends, or throw() was called without an exception. Not an Exception, so that `except Exception`
     lets it pass; a coroutine that ends by it gives it to its parent as a plain value."""
 
+    unwinds = False  # has it been raised by the end of the coroutine's object, thread or process?
+
 
 class LoopExit(Exception):
     """Raised in a thread's main program when it waits and nothing can ever run again: no task is
@@ -46,6 +48,11 @@ class Cancelled(BaseException):
 
 class BlockingSwitchOutError(RuntimeError, AssertionError):
     """A callback of the loop tried to wait. gevent's name; there it is an AssertionError."""
+
+
+class InvalidSwitchError(RuntimeError, AssertionError):
+    """A plain switch() led into a coroutine that waits for something else, in which this is raised.
+    gevent's name; there it is an AssertionError."""
 
 
 class ConcurrentObjectUseError(RuntimeError, AssertionError):

@@ -65,3 +65,85 @@ class EventLoopBlocked:
         return (
             f"<{type(self).__name__} by {self.greenlet!r} for {self.blocking_time:.3f} s, {state}>"
         )
+
+
+# ---- monkey patching ----
+
+
+class DoNotPatch(BaseException):
+    """A subscriber raises it when told of something that is going to be patched, and it is not."""
+
+
+class GeventPatchEvent:
+    """`source`, what replaces, and `target`, what is replaced: modules, or None."""
+
+    def __init__(self, source: Any, target: Any) -> None:
+        self.source = source
+        self.target = target
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} source={self.source!r} target={self.target!r}>"
+
+
+class GeventWillPatchEvent(GeventPatchEvent):
+    """Before it is done. DoNotPatch prevents it."""
+
+
+class GeventDidPatchEvent(GeventPatchEvent):
+    """After it was done."""
+
+
+class GeventWillPatchModuleEvent(GeventWillPatchEvent):
+    """A module, `module_name`, is going to be patched: of it what is in `target_item_names`, which
+    subscribers may shorten. A part of the patches may go to several modules, in an event each."""
+
+    def __init__(self, module_name: str, source: Any, target: Any, items: list[str]) -> None:
+        super().__init__(source, target)
+        self.module_name = module_name
+        self.target_item_names = items
+
+
+class GeventDidPatchModuleEvent(GeventDidPatchEvent):
+    """A module, `module_name`, has been patched."""
+
+    def __init__(self, module_name: str, source: Any, target: Any) -> None:
+        super().__init__(source, target)
+        self.module_name = module_name
+
+
+class _PatchAll(GeventPatchEvent):
+    def __init__(
+        self, patch_all_arguments: dict[str, Any], patch_all_kwargs: dict[str, Any]
+    ) -> None:
+        super().__init__(None, None)
+        self._arguments = patch_all_arguments
+        self._kwargs = patch_all_kwargs
+
+    @property
+    def patch_all_arguments(self) -> dict[str, Any]:
+        """What patch_all() was called with, its own parameters only: a copy."""
+        return self._arguments.copy()
+
+    @property
+    def patch_all_kwargs(self) -> dict[str, Any]:
+        """The others, which it does not know: a copy."""
+        return self._kwargs.copy()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._arguments!r}>"
+
+
+class GeventWillPatchAllEvent(_PatchAll, GeventWillPatchEvent):
+    """patch_all() begins."""
+
+    def will_patch_module(self, module_name: str) -> Any:
+        """Is this part among those to be patched?"""
+        return self._arguments.get(module_name)
+
+
+class GeventDidPatchBuiltinModulesEvent(_PatchAll, GeventDidPatchEvent):
+    """patch_all() has patched the standard library: time to patch other packages."""
+
+
+class GeventDidPatchAllEvent(_PatchAll, GeventDidPatchEvent):
+    """patch_all() ends."""

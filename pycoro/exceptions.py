@@ -4,6 +4,7 @@ from .errors import (
     BlockingSwitchOutError,
     ConcurrentObjectUseError,
     CoroutineExit,
+    InvalidSwitchError,
     InvalidThreadUseError,
     LoopExit,
 )
@@ -15,6 +16,7 @@ __all__ = [
     "BlockingSwitchOutError",
     "ConcurrentObjectUseError",
     "GreenletExit",
+    "InvalidSwitchError",
     "InvalidThreadUseError",
     "LoopExit",
     "Timeout",

@@ -281,8 +281,8 @@ class FileObjectPosix(FileObjectBase):
         return open_descriptor(fobj, mode, buffering, encoding, errors, newline, closefd)
 
 
-class FileObjectThread(FileObjectBase):
-    """Its calls are made in threads, one at a time; see the module."""
+class FileObjectBlock(FileObjectBase):
+    """Its calls are made here and now, and block the loop as long as they last."""
 
     def _make(
         self,
@@ -299,6 +299,10 @@ class FileObjectThread(FileObjectBase):
                 return fobj
             fobj = fobj.fileno()
         return _open(fobj, mode, buffering, encoding, errors, newline, closefd)
+
+
+class FileObjectThread(FileObjectBlock):
+    """Its calls are made in threads, one at a time; see the module."""
 
     def __next__(self) -> Any:
         line = self.readline()
@@ -328,4 +332,4 @@ for _name in (
 
 FileObject = FileObjectPosix
 
-__all__ = ["FileObject", "FileObjectPosix", "FileObjectThread"]
+__all__ = ["FileObject", "FileObjectBlock", "FileObjectPosix", "FileObjectThread"]

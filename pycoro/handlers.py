@@ -43,4 +43,4 @@ class Handlers:
             if handler._thread is me._thread:
                 kill(handler)
             elif (loop := handler._thread.loop) is not None and handler is not loop.main:
-                loop.call_soon_threadsafe(kill, handler)
+                loop.post_threadsafe(kill, handler)

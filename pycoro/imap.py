@@ -178,7 +178,7 @@ class _Feed(Observer):
         """No more calls are made, and results that are there are dropped. From any thread."""
         task, self._task = self._task, None
         if task is not None and not task.ready():
-            task._loop.call_soon_threadsafe(task.kill, CoroutineExit, False)
+            task._loop.post_threadsafe(task.kill, CoroutineExit, False)
         self._stopped = True
         self._calls.clear()
         self._tell()

@@ -83,7 +83,7 @@ class ThreadResult(AsyncResult):
         if self._is_awaited_outside(home):
             self._was_heard = True
             self._notify()  # home's own as well
-        home.call_soon_threadsafe(self._settle)
+        home.post_threadsafe(self._settle)
 
     def _is_awaited_outside(self, home: Loop) -> bool:
         """They need not wait until home's loop has its turn."""
@@ -293,6 +293,9 @@ class ThreadPool(MappingMixin):
         self._finished.wake_all()
         self._places.counter = self._maxsize
         self._places.release()
+
+    def adjust(self) -> None:
+        """Does nothing: there are always as many threads as there is work for. gevent's."""
 
     # ---- for MappingMixin ----
 

@@ -12,17 +12,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import cached_property
 from time import monotonic
 from typing import Any
 
 from . import _native, deadlock, monitor
 from .checks import check_number, check_timeout
-from .coroutine import Coroutine, current
+from .coroutine import BROKEN_OFF, Coroutine, current
+from .entries import Handle, Idlers
 from .errors import CoroutineExit, InvalidThreadUseError, LoopExit
 from .forks import in_child
+from .hubnames import HubNames
 from .poller import READ, WRITE
-from .schedule import BROKEN_OFF, LOOK_EVERY, Handle, Idlers, Scheduler
+from .schedule import LOOK_EVERY, Scheduler
 from .settings import config
 from .threads import bury, run_unraisable
 from .timers import LightTimer, Timer, TimerHeap
@@ -41,7 +42,7 @@ class _NoMore(deque[Any]):
         pass
 
 
-class Loop(Scheduler):
+class Loop(HubNames, Scheduler):
     """A thread's loop, gevent's Hub. get_loop() gives it; do not make one."""
 
     __slots__ = (
@@ -54,11 +55,6 @@ class Loop(Scheduler):
         "idlers",
         "jump",
     )
-
-    # Of the loop's own pool of threads: how many at most, and its class, which is above the loop
-    # and puts itself in here (jobs.py). gevent's names.
-    threadpool_size = 10
-    threadpool_class: Any = None
 
     def __init__(self) -> None:
         super().__init__(self._look)
@@ -82,10 +78,10 @@ class Loop(Scheduler):
     def call_later(self, delay: float, callback: Callable[..., Any], *args: Any) -> Timer:
         """Calls it after `delay` seconds, not before. Those due at the same time run in the order
         they were made. Errors: TypeError where it is not callable; TypeError, ValueError for a
-        delay that is no number."""
+        delay that is no number; RuntimeError where the loop has ended."""
         check_number(delay, "delay")
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        if self.closed or not callable(callback):
+            self._refuse_callback(callback)
         return self.add_timer(Timer(self.clock() + delay, callback, args))
 
     def add_timer(self, timer: Timer) -> Timer:
@@ -110,7 +106,7 @@ class Loop(Scheduler):
         """The same of a Watch, from any thread."""
         here = _current()
         if here is None or here._thread is not self._thread:
-            self.call_soon_threadsafe(self.end_watch, watch, error)
+            self.post_threadsafe(self.end_watch, watch, error)
             return
         for waiter in self._watches.remove(watch):
             self.interrupt(waiter, error)
@@ -232,11 +228,6 @@ class Loop(Scheduler):
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))
         return self._watches.poll(0.0)
 
-    @cached_property
-    def threadpool(self) -> Any:
-        """The loop's own ThreadPool, made when first asked for; it ends with the loop."""
-        return self.threadpool_class(self.threadpool_size, self)
-
     def start_periodic_monitoring_thread(self) -> monitor.Monitor:
         """gevent's name for monitor.start(): the one that is there, if there is. Errors:
         InvalidThreadUseError in another thread."""
@@ -315,6 +306,7 @@ class Loop(Scheduler):
         deadlock.leave(self)
         self._watches.close()
         self._wakeup.close()
+        self.__dict__.pop("loop", None)
         pool = self.__dict__.pop("threadpool", None)
         if pool is not None:
             pool.kill(block=False)
@@ -371,7 +363,7 @@ def _on_ctrl_c(is_wanted: Callable[[], bool]) -> None:
         if is_wanted():
             loop.interrupt_main(KeyboardInterrupt())
 
-    loop.call_soon_threadsafe(interrupt)
+    loop.post_threadsafe(interrupt)
 
 
 def _is_in_loop() -> bool:

@@ -19,80 +19,22 @@ from types import TracebackType
 from typing import Any
 
 from . import _native
-from .coroutine import Coroutine, current
-from .errors import BlockingSwitchOutError, CoroutineExit, LoopExit
+from .checks import make_exception
+from .coroutine import BROKEN_OFF, Coroutine, current
+from .entries import Handle
+from .errors import (
+    BlockingSwitchOutError,
+    CoroutineExit,
+    InvalidSwitchError,
+    InvalidThreadUseError,
+    LoopExit,
+)
 from .reports import report, report_unraisable
 from .wakeup import Wakeup, defer_interrupt
 
 _switch = _native.switch
+_NOTHING: Any = ()  # what a switch without a value brings: there is but one empty tuple
 _current = _native.current
-
-
-class Handle:
-    """A callback that is to run soon. `cancel()` at any time before."""
-
-    __slots__ = ("args", "callback")
-
-    _handle = None  # see Scheduler._begin()
-
-    def __init__(self, callback: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.callback: Callable[..., Any] | None = callback
-        self.args = args
-
-    def cancel(self) -> None:
-        self.callback = None
-        self.args = ()
-
-    def run(self) -> None:
-        if self.callback is not None:
-            self.callback(*self.args)
-
-    def __repr__(self) -> str:
-        return f"<Handle {self.callback!r}>"
-
-
-class _BrokenOff:
-    """The `_wait` of one whose wait ended without its being woken."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "<nothing any more>"
-
-
-BROKEN_OFF: Any = _BrokenOff()
-
-
-class Idlers:
-    """Who waits until there is nothing else to do: (priority, coroutine)."""
-
-    __slots__ = ("_waiters",)
-
-    def __init__(self) -> None:
-        self._waiters: list[tuple[int, Coroutine]] = []
-
-    def __len__(self) -> int:
-        return len(self._waiters)
-
-    def add(self, priority: int, waiter: Coroutine) -> None:
-        self._waiters.append((priority, waiter))
-
-    def pop(self) -> list[Coroutine]:
-        """Takes out those of the highest priority."""
-        highest = max(priority for priority, _ in self._waiters)
-        waiters = [waiter for priority, waiter in self._waiters if priority == highest]
-        self._waiters = [entry for entry in self._waiters if entry[0] != highest]
-        return waiters
-
-    def forget(self, waiter: Any) -> bool:
-        self._waiters = [entry for entry in self._waiters if entry[1] is not waiter]
-        return True
-
-    def keep(self, stay: set[Any]) -> None:
-        self._waiters = [entry for entry in self._waiters if entry[1] in stay]
-
-    def __repr__(self) -> str:
-        return "<nothing else to do>"
 
 
 # Seconds. A look at descriptors and timers costs as much as several turns of tasks that only wake
@@ -144,16 +86,38 @@ class Scheduler(Coroutine):
     def call_soon(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Calls it in the loop when its turn comes, in the order of calls and spawns. It must not
         wait for anything: spawn a task for that. Only for the loop's own thread. TypeError where
-        it is not callable."""
-        if not callable(callback):
-            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        it is not callable, RuntimeError where the loop has ended."""
+        if self.closed or not callable(callback):
+            self._refuse_callback(callback)
         handle = Handle(callback, args)
         self.ready.append(handle)
         return handle
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Like call_soon(), from any thread or signal handler; wakes the loop."""
-        handle = self.call_soon(callback, *args)
+        if self.closed or not callable(callback):
+            self._refuse_callback(callback)
+        return self.post_threadsafe(callback, *args)
+
+    def _refuse_callback(self, callback: Any) -> None:
+        if not callable(callback):
+            raise TypeError(f"callback must be callable, not {type(callback).__name__}")
+        raise RuntimeError(
+            "the loop is closed: its thread has ended, or it was destroyed, and it calls nothing "
+            "any more. get_loop() gives the calling thread's"
+        )
+
+    def post(self, callback: Callable[..., Any], *args: Any) -> Handle:
+        """The runtime's call_soon(): a loop that has ended forgets it, for there is nobody whom it
+        could matter to."""
+        handle = Handle(callback, args)
+        self.ready.append(handle)
+        return handle
+
+    def post_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
+        """The runtime's call_soon_threadsafe()."""
+        handle = Handle(callback, args)
+        self.ready.append(handle)
         if self._wakeup.is_asleep:  # else it looks at `ready` once more before it sleeps
             self._wakeup.wake()
         return handle
@@ -181,12 +145,24 @@ class Scheduler(Coroutine):
         except IndexError:  # a callback of the loop's turn has switched to us
             entry = self._turn
         try:
-            _switch(entry if entry._handle is not None else self._begin(entry))
+            brought = _switch(entry if entry._handle is not None else self._begin(entry))
         except BaseException:  # thrown into us: unwinding, or a plain throw()
             self._break_off()
             raise
+        if brought is not _NOTHING:
+            self._refuse(brought)
         if self.errors:
             self._raise_error()
+
+    def _refuse(self, brought: Any) -> None:
+        """We were to be woken, and nobody of the loop's brings a value: a plain switch() did, or
+        the end of a coroutine whose parent we are. (Without a value: see Coroutine.switch.)"""
+        where = _current()._wait
+        self._break_off()
+        raise InvalidSwitchError(
+            f"a switch() brought {brought!r} here, where the loop was to end a wait"
+            f"{'' if where is None else f' for {where!r}'}: who waits is woken, or kill()ed"
+        )
 
     def _refuse_to_wait(self) -> None:
         """Raises what has been put off, or in who is within a cancelled scope, before it waits;
@@ -231,7 +207,7 @@ class Scheduler(Coroutine):
 
     def wake_from_afar(self, waiter: Any) -> None:
         """The same, from another thread."""
-        self.call_soon_threadsafe(self._arrive, waiter)
+        self.post_threadsafe(self._arrive, waiter)
 
     def _arrive(self, waiter: Any) -> None:
         stale = self._stale.pop(waiter, 0) if self._stale else 0
@@ -250,7 +226,7 @@ class Scheduler(Coroutine):
                 self.ready.append(waiter)
         elif waiter not in self.ready:  # it waits for a plain switch() to come back
             if not waiter.dead:
-                self.call_soon(waiter.throw, error)
+                self.post(waiter.throw, error)
             return
         errors = self.errors.setdefault(waiter, [])
         if not (isinstance(error, CoroutineExit) and any(type(e) is type(error) for e in errors)):
@@ -273,6 +249,22 @@ class Scheduler(Coroutine):
             where.is_firm = False  # whatever it must have, it is to end
         self.interrupt(self.main, error)
 
+    def throw(self, kind: Any = CoroutineExit, value: Any = None, traceback: Any = None) -> None:
+        """Raises it in the thread's main program, which is who gets what is thrown into gevent's
+        hub; that is of no use then, and the loop goes on: destroy() ends it. Errors: TypeError for
+        what is no exception; InvalidThreadUseError in another thread."""
+        error = make_exception(kind, value, traceback)
+        here = _current()
+        if here is None or here._thread is not self._thread:
+            raise InvalidThreadUseError("a loop's main program is for its own thread to interrupt")
+        if here is not self.main:
+            self.interrupt_main(error)
+            return
+        try:
+            raise error
+        finally:
+            del error  # it holds this frame
+
     def _raise_error(self) -> None:
         errors = self.errors.pop(_current(), None)
         if errors:
@@ -292,7 +284,7 @@ class Scheduler(Coroutine):
         if me not in self._later:
             self._later[me] = []
             self.cancelling += 1
-            self.call_soon(self._raise_later, me)
+            self.post(self._raise_later, me)
         self._later[me] += errors
 
     def withdraw(self, error: BaseException) -> None:
@@ -334,7 +326,10 @@ class Scheduler(Coroutine):
             self.tell_error(callback, error)
 
     def tell_error(self, context: Any, error: BaseException) -> None:
-        """handle_error(), whatever that does."""
+        """handle_error(), whatever that does. What unwinds the loop itself, in a callback that has
+        not come back, is raised."""
+        if isinstance(error, CoroutineExit) and error.unwinds:
+            raise error
         try:
             self.handle_error(context, type(error), error, error.__traceback__)
         except self.SYSTEM_ERROR as another:

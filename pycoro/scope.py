@@ -188,7 +188,7 @@ class CancelScope(Link):
         if self.may_touch():
             self._give_up()
         else:
-            self._loop.call_soon_threadsafe(self._give_up)
+            self._loop.post_threadsafe(self._give_up)
         raise RuntimeError(message)
 
     def _give_up(self) -> None:
@@ -214,7 +214,7 @@ class CancelScope(Link):
         if self.may_touch():
             self._take_effect()
         else:
-            self._loop.call_soon_threadsafe(self._take_effect)
+            self._loop.post_threadsafe(self._take_effect)
 
     @defer_interrupt
     def _take_effect(self) -> None:
@@ -254,7 +254,7 @@ class CancelScope(Link):
         if self.may_touch():
             self._arm()
         else:
-            self._loop.call_soon_threadsafe(self._arm)
+            self._loop.post_threadsafe(self._arm)
 
     @defer_interrupt
     def _arm(self) -> None:
@@ -284,7 +284,7 @@ class CancelScope(Link):
         if self.may_touch():
             self.spread()  # what was kept away comes in
         else:
-            self._loop.call_soon_threadsafe(self.spread)
+            self._loop.post_threadsafe(self.spread)
 
     # ---- for messages ----
 

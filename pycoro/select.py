@@ -178,7 +178,6 @@ def select(
     wlist: Iterable[Any],
     xlist: Iterable[Any],
     timeout: float | None = None,
-    /,
 ) -> tuple[list[Any], list[Any], list[Any]]:
     """As the stdlib's, without its limit of 1024 on the numbers of descriptors."""
     if timeout is not None:

@@ -45,7 +45,7 @@ class _Observer:
         if self.callback is None:
             wake(self.waiter)
         else:
-            self.loop.call_soon_threadsafe(self.callback, self.owner)
+            self.loop.post_threadsafe(self.callback, self.owner)
 
     def forget(self, waiter: Any) -> bool:
         return self.queue.forget(self)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import _native
+from .checks import check_number
 from .loop import Loop, get_loop
 from .timers import Timer
 from .wakeup import defer_interrupt
@@ -45,7 +46,8 @@ class _LightSleep(Sleep):
 @defer_interrupt
 def sleep(seconds: float = 0, ref: bool = True) -> None:
     """Lets the others run for that long: 0 for one turn each. With ref=False, a wait() for all
-    there is to do does not wait for it. Errors: ValueError if negative or NaN."""
+    there is to do does not wait for it. Errors: ValueError if negative or NaN; OverflowError
+    for an int that is too large, as time.sleep()."""
     me = _current()
     if me is None or me._thread.loop is None:
         get_loop()
@@ -63,7 +65,10 @@ def sleep(seconds: float = 0, ref: bool = True) -> None:
     except TypeError:
         raise TypeError(f"a sleep takes seconds, not {type(seconds).__name__}") from None
     timer = Sleep() if ref else _LightSleep()
-    timer.when = loop.clock() + seconds
+    try:
+        timer.when = loop.clock() + seconds
+    except OverflowError:
+        check_number(seconds, "a sleep")
     timer.callback = None
     timer.args = ()
     timer.loop = loop

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import io as _stdlib_io
 import subprocess as _stdlib
+from collections.abc import Callable
 from os import WNOHANG
 from types import SimpleNamespace
 from typing import Any
 
 from .borrow import Borrower
 from .fileobject import lend, open_descriptor
+from .links import check_callback
 from .loop import get_loop
 from .os import wait_for_exit
 from .selectors import PollSelector
-from .task import sleep
+from .sleeping import sleep
+from .task import Task
 
 _Base = _stdlib.Popen
 _TICK = 0.02  # seconds between looks at a child whose end cannot be waited for
@@ -45,6 +48,12 @@ class Popen(_Base):  # type: ignore[type-arg]
             except TimeoutError:
                 pass
         return self.returncode
+
+    def rawlink(self, callback: Callable[[Any], Any]) -> None:
+        """Calls callback(self) in the loop, soon after the child has ended: for wait() and iwait()
+        of this package, as gevent has it. TypeError where it is not callable."""
+        check_callback(callback)
+        Task.spawn(self.wait).rawlink(lambda task: callback(self))
 
     def _reap(self) -> int | None:
         """Its return code, if it has ended."""

@@ -212,8 +212,8 @@ class Task(Spawned, Ending):
     # ---- switching to it: for those who know what they do ----
 
     def switch(self, value: Any = NOTHING, /, *more: Any) -> Any:
-        """As Coroutine's; what it delivers to one that has not started is lost. Nobody wakes the
-        one who calls this, unless he waits for something."""
+        """As Coroutine's; what it delivers to one that has not started is lost. Nobody wakes who
+        calls this, unless he waits for something."""
         if self._entry is not None:
             self._take_back()
             return super().switch()
@@ -318,7 +318,7 @@ class Task(Spawned, Ending):
             finally:
                 del self, error  # the error holds this frame
         else:
-            self._loop.call_soon(self._loop.interrupt, self, error)
+            self._loop.post(self._loop.interrupt, self, error)
 
     # ---- what else gevent's have ----
 

@@ -284,7 +284,7 @@ def kill(greenlet: Coroutine, exception: ExceptionLike = CoroutineExit) -> None:
     if greenlet._entry is not None:  # its place in the queue is passed over
         greenlet._entry = greenlet._context = None
     elif greenlet is _current():
-        loop.call_soon(loop.interrupt, greenlet, error)
+        loop.post(loop.interrupt, greenlet, error)
     elif not greenlet.dead:
         loop.interrupt(greenlet, error)
 

@@ -123,12 +123,15 @@ def bury(coroutine: Coroutine, here: Coroutine) -> None:
 def _unwind(coroutine: Coroutine, here: Coroutine) -> None:
     former = coroutine._parent
     coroutine._parent = here  # so that its end leads back to here
+    error = CoroutineExit()
+    error.unwinds = True
     try:
-        _native.throw((coroutine, CoroutineExit()))
+        _native.throw((coroutine, error))
     finally:
         # Were it dropped here, a long chain of parents would be a deep recursion of this function;
         # the interpreter's own deallocation does not recurse for it.
         coroutine._parent = former
+        del error  # what has been raised instead would refer to it, and to this frame
 
 
 def _unwind_orphan(coroutine: Coroutine, here: Coroutine) -> None:

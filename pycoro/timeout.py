@@ -109,12 +109,13 @@ class Timeout(BaseException):
         if frame is not None:
             self._code, self._line = frame.f_code, frame.f_lineno
         kind = Timer if self.ref else LightTimer
-        self._timer = loop.add_timer(kind(loop.clock() + seconds, self._expire, (me,)))
+        # The timer must not keep one that has ended without having cancelled its Timeout.
+        self._timer = loop.add_timer(kind(loop.clock() + seconds, self._expire, (self._owner,)))
 
-    def _expire(self, owner: Coroutine) -> None:
-        loop = self._loop
+    def _expire(self, weak_owner: Callable[[], Coroutine | None]) -> None:
+        loop, owner = self._loop, weak_owner()
         self._timer = None
-        if loop is None or owner.dead:  # one may end without having cancelled its Timeout
+        if loop is None or owner is None or owner.dead:
             return
         # It may not have noticed yet that another has expired, say, which takes it out of our
         # block: then cancel() withdraws this.

@@ -15,6 +15,7 @@ from heapq import heapify, heappop, heappush
 from itertools import chain
 from math import floor
 from typing import Any
+from weakref import ReferenceType
 
 _SWEEP_FROM = 64  # cancelled ones; fewer are not worth a sweep
 _TICKS = 256  # in a second
@@ -56,9 +57,11 @@ class Timer:
             self.callback(*self.args)
 
     def subjects(self) -> Iterable[Any]:
-        """The coroutines that it is for, and other hashable things."""
-        waiter = getattr(self, "waiter", None)
-        return [thing for thing in (waiter, *self.args) if isinstance(thing, Hashable)]
+        """The coroutines that it is for, also those it has but weak references to, and other
+        hashable things."""
+        things = (getattr(self, "waiter", None), *self.args)
+        things = tuple(thing() if isinstance(thing, ReferenceType) else thing for thing in things)
+        return [thing for thing in things if isinstance(thing, Hashable)]
 
     def __repr__(self) -> str:
         state = f"at {self.when:.6f}" if self.pending else "over"

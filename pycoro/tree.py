@@ -13,10 +13,9 @@ from pprint import pformat
 from typing import Any
 
 from . import _native, threads
-from .coroutine import Coroutine, current
+from .coroutine import BROKEN_OFF, Coroutine, current
 from .local import all_local_dicts_for_greenlet
 from .loop import Loop
-from .schedule import BROKEN_OFF
 from .stacks import call_of, frame_of_thread, own_of, places_of, text_of
 from .threads import Thread
 from .timers import Timer

@@ -23,9 +23,9 @@ from weakref import ref
 
 from . import _native
 from .checks import check_timeout
+from .coroutine import BROKEN_OFF
 from .loop import Loop, get_loop
 from .poller import READ, WRITE
-from .schedule import BROKEN_OFF
 from .timers import Timer
 from .wakeup import defer_interrupt
 from .watches import Watch
@@ -259,9 +259,9 @@ class Links:
             except IndexError:  # another thread has taken some of them
                 return
             if here is not None and here._thread is loop._thread:
-                loop.call_soon(callback, thing)
+                loop.post(callback, thing)
             else:
-                loop.call_soon_threadsafe(callback, thing)
+                loop.post_threadsafe(callback, thing)
 
 
 @defer_interrupt
@@ -324,26 +324,26 @@ def wait_any(loop: Loop, watches: list[tuple[Watch, int]], timeout: float | None
 
 
 def wait_read(
-    fd: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
+    fileno: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
 ) -> None:
     """Waits until the descriptor, or object with fileno(), is readable. Errors: `timeout_exc`,
     default TimeoutError, after `timeout` seconds; OSError where it cannot be waited for or is
     closed meanwhile."""
-    _wait_level(fd, READ, timeout, timeout_exc)
+    _wait_level(fileno, READ, timeout, timeout_exc)
 
 
 def wait_write(
-    fd: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
+    fileno: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
 ) -> None:
     """Like wait_read(), until it is writable."""
-    _wait_level(fd, WRITE, timeout, timeout_exc)
+    _wait_level(fileno, WRITE, timeout, timeout_exc)
 
 
 def wait_readwrite(
-    fd: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
+    fileno: Any, timeout: float | None = None, timeout_exc: BaseException | None = None
 ) -> None:
     """Like wait_read(), until it is readable or writable."""
-    _wait_level(fd, READ | WRITE, timeout, timeout_exc)
+    _wait_level(fileno, READ | WRITE, timeout, timeout_exc)
 
 
 def cancel_wait(fd: Any, error: BaseException | None = None) -> None:
@@ -356,9 +356,9 @@ def cancel_wait(fd: Any, error: BaseException | None = None) -> None:
 
 
 def _wait_level(
-    fd: Any, direction: int, timeout: float | None, timeout_exc: BaseException | None
+    fileno: Any, direction: int, timeout: float | None, timeout_exc: BaseException | None
 ) -> None:
-    number = fd if isinstance(fd, int) else fd.fileno()
+    number = fileno if isinstance(fileno, int) else fileno.fileno()
     loop = get_loop()
     deadline = None if timeout is None else loop.clock() + timeout
     kernel = _poll()

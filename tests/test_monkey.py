@@ -25,6 +25,7 @@ from helpers import run_python
 import pycoro
 import pycoro.threading
 from pycoro import joinall, monkey, spawn
+from pycoro.monkey import patching
 from pycoro.waiting import WaitQueue
 
 CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"
@@ -232,9 +233,9 @@ def test_parts_can_be_chosen() -> None:
 def test_every_line_of_the_table_fits_the_stdlib() -> None:
     missing = {
         (where, name)
-        for rows in monkey.TABLE.values()
+        for rows in patching.TABLE.values()
         for where, name, _ in rows
-        if name not in vars(monkey._find(where))
+        if name not in vars(patching._find(where))
     }
     handles = {"start_joinable_thread", "_start_joinable_thread", "_ThreadHandle"}
     handles |= {"_make_thread_handle", "_thread_shutdown"}
@@ -311,7 +312,7 @@ def test_every_patch_of_gevents_is_here_and_can_be_called_twice() -> None:
         monkey.unpatch_all()
     assert (sys.stdin, sys.stdout, sys.stderr) == streams
     missing = [name for name in gevent.monkey.__all__ if not hasattr(monkey, name)]
-    assert missing == ["main"]  # python -m pycoro.monkey
+    assert missing == []
 
 
 def test_patched_streams_serve_until_the_end() -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from peers import Api
 
 from pycoro import joinall, os, sleep, spawn, subprocess
 
@@ -142,3 +143,9 @@ def test_a_pipe_that_a_child_has_too_is_waited_for_all_the_same() -> None:
     writing.get()
     assert first.wait() == 0
     first.stdout.close()
+
+
+def test_a_child_can_be_waited_for_like_a_task(api: Api) -> None:
+    with api.subprocess.Popen(["/bin/sh", "-c", "exit 3"]) as child:
+        assert api.wait([child], timeout=20) == [child]
+        assert child.returncode == 3

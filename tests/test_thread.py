@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from helpers import output_of, run_python
 
-from pycoro import monkey
+from pycoro.monkey import patching
 
 PATCH = "from pycoro import monkey; monkey.patch_all()\n"
 
@@ -177,7 +177,7 @@ print(process.exitcode)
 
 
 def test_locks_refuse_what_the_stdlibs_refuse() -> None:
-    lock = monkey.TABLE["thread"][0][2]()
+    lock = patching.TABLE["thread"][0][2]()
     with pytest.raises(RuntimeError, match="release unlocked lock"):
         lock.release()
     for blocking, timeout in ((False, 1), (True, -2), (True, float("nan"))):

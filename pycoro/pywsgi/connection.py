@@ -226,7 +226,7 @@ class Connection:
         if loop is get_loop():
             break_off()
         elif loop is not None:
-            loop.call_soon_threadsafe(break_off)
+            loop.post_threadsafe(break_off)
 
     def _shut(self, how: int) -> None:
         try:
