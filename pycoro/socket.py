@@ -40,11 +40,17 @@ _recv = _raw.recv
 _recv_into = _raw.recv_into
 _send = _raw.send
 _accept = _raw._accept  # type: ignore[attr-defined]
+_init = _raw.__init__
+_set_blocking = _raw.setblocking
+_close = _raw.close
+_get_fd = _raw.fileno
+_get_default_timeout = _socket.getdefaulttimeout
 _get_family = _raw.family.__get__
 _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
 _SENDFILE_MOST = 2**30  # bytes in one call
+_CLOSED = "another task closed the socket meanwhile"
 
 
 class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
@@ -163,7 +169,7 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
 
     def accept(self) -> tuple[socket, Any]:
         fd, address = self._repeat(READ, _accept)
-        return socket(_get_family(self), _get_type(self), _get_proto(self), fd), address
+        return connection_of(self, fd), address
 
     def connect(self, address: Any, /) -> None:
         error = self._connect(address)
@@ -203,12 +209,12 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
 
     # ---- the end ----
 
-    def _real_close(self, *args: Any) -> None:
+    def _real_close(self, *_: Any) -> None:
         if self._watch is not None:
             self._forget()
         elif (here := _current()) is not None and (loop := here._thread.loop) is not None:
-            loop.unwatch(self.fileno(), _closed_meanwhile())  # somebody may be in select()
-        super()._real_close(*args)  # type: ignore[misc]
+            loop.unwatch(_get_fd(self), _CLOSED)  # somebody may be in select()
+        _close(self)
 
     def detach(self) -> int:
         self._forget()
@@ -225,7 +231,7 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
         if watch is not None:
             self._watch = None
             if (loop := watch.loop) is not None:  # else it has ended already
-                loop.end_watch(watch, _closed_meanwhile())
+                loop.end_watch(watch, _CLOSED)
 
     def dup(self) -> socket:
         twin = type(self)(self.family, self.type, self.proto, fileno=_stdlib.dup(self.fileno()))
@@ -234,13 +240,27 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
 
 
 SocketType = socket
+_new: Any = socket.__new__
+
+
+def connection_of(listener: Any, fd: int) -> socket:
+    """The socket of a connection that `listener` has accepted: socket(family, type, proto, fd) in
+    short, for it is of its listener's kind."""
+    if not isinstance(listener, WaitingSocket):
+        return socket(_get_family(listener), _get_type(listener), _get_proto(listener), fd)
+    sock: socket = _new(socket)
+    _init(sock, _get_family(listener), _get_type(listener), _get_proto(listener), fd)
+    sock._io_refs = 0  # type: ignore[attr-defined]
+    sock._closed = False  # type: ignore[attr-defined]
+    sock._timeout = _get_default_timeout()
+    sock._watch = None
+    sock._streak = 0
+    sock._drains = listener._drains
+    _set_blocking(sock, False)
+    return sock
 
 
 # ---- the module's other names ----
-
-
-def _closed_meanwhile() -> OSError:
-    return OSError(errno.EBADF, "another task closed the socket meanwhile")
 
 
 def _flags_of(args: tuple[Any, ...], place: int) -> int:

@@ -67,6 +67,8 @@ class Watch:
 
     def waiters(self) -> list[Any]:
         """The coroutines that wait for it."""
+        if self.reader is self.writer is self.crowd is None:
+            return []
         waiters: dict[Any, Any] = {None: None, self.reader: self, self.writer: self}
         waiters.update((waiter, where) for _, waiter, where in self.crowd or ())
         del waiters[None]
