@@ -168,8 +168,18 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
     # ---- connections ----
 
     def accept(self) -> tuple[socket, Any]:
-        fd, address = self._repeat(READ, _accept)
-        return connection_of(self, fd), address
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
+        deadline = None
+        while True:
+            try:
+                fd, address = _accept(self)
+                return connection_of(self, fd), address
+            except BlockingIOError:
+                if self._timeout == 0.0:
+                    raise
+            deadline = self._wait(READ, deadline)
 
     def connect(self, address: Any, /) -> None:
         error = self._connect(address)

@@ -12,11 +12,8 @@ what it has is more than it says.
 
 from __future__ import annotations
 
-import _socket
 import ssl as _stdlib
 from collections.abc import Callable
-from fcntl import ioctl
-from termios import FIONREAD
 from typing import Any
 
 from .borrow import Borrower
@@ -30,10 +27,8 @@ _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
 _SSLEOFError = _stdlib.SSLEOFError
 _BaseSocket = _stdlib.SSLSocket
-_get_fd = _socket.socket.fileno
 
 _KTLS = 1 << 3  # OP_ENABLE_KTLS, which 3.11 does not name
-_NOTHING = bytes(4)  # what FIONREAD says of an empty buffer
 
 
 class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
@@ -76,12 +71,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
 
     def _look_for_more(self, watch: Watch) -> None:
         """After a short read."""
-        count = bytearray(4)
-        try:
-            ioctl(_get_fd(self), FIONREAD, count)
-        except OSError:  # another thread has closed it
-            return
-        if count == _NOTHING:
+        if self._is_empty():
             watch.drained = not watch.unusual
 
     def _end(self, error: _stdlib.SSLEOFError) -> None:

@@ -111,10 +111,11 @@ class Watches:
         """Before a descriptor is closed, or once it is. Gives the coroutines that wait for it."""
         watch.loop = None  # who keeps it looks for a new one
         watch.drained = False
-        if self._watches.get(watch.fd) is watch:
-            del self._watches[watch.fd]
+        fd = watch.fd
+        if self._watches.get(fd) is watch:
+            del self._watches[fd]
             if not closed:
-                self._poller.discard(watch.fd)
+                self._poller.discard(fd)
         return watch.waiters()
 
     def rearm(self, watch: Watch) -> None:
