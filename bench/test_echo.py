@@ -5,7 +5,8 @@ they share the core, and one that does not sleep when it is idle would slow all 
 A round lasts seconds, and on a machine that does other things no best one can be trusted: what
 counts is the median of each round's ratio. The server's own CPU time for a request is told as a
 check: on a quiet machine, where a server is busy all the time, the rate is its inverse. The share
-of the core that servers get must be alike, or they did not run under the same conditions.
+of the core that servers get must be alike, or they did not run under the same conditions; so wrk's
+share of its own is told as well, for where that is the slower one, the rate is wrk's.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import pytest
 
 from bench import echo_server, wrk
 from bench.conftest import Compare
-from bench.measure import SHARE, Comparison, Goal
+from bench.measure import CLIENT_SHARE, SHARE, Comparison, Goal
 
 SECONDS = 1
 ROUNDS = 12
@@ -57,16 +58,19 @@ def serving(kind: str, core: int, mode: str = "keep-alive") -> Iterator[tuple[in
 
 @dataclass(frozen=True)
 class Observation:
-    """One load. CPU time is the server's, in seconds; `share` is that of its core."""
+    """One load. CPU time is the server's, in seconds; `share` is that of its core, `client_share`
+    wrk's of the other one."""
 
     load: wrk.Load
     cpu_per_request: float
     share: float
+    client_share: float
     idle_share: float
     """Of the core, in the moment after, when nothing was to be done."""
 
 
-Costs = dict[int, dict[str, list[Observation]]]
+Observations = dict[str, list[Observation]]
+"""By kind of server."""
 
 
 def observe(
@@ -81,7 +85,9 @@ def observe(
         _, idle, idle_passed = clocked(pid, partial(time.sleep, IDLE))
     finally:
         os.kill(pid, signal.SIGSTOP)
-    return Observation(load, busy / load.requests, busy / passed, idle / idle_passed)
+    return Observation(
+        load, busy / load.requests, busy / passed, load.cpu / passed, idle / idle_passed
+    )
 
 
 def clocked(pid: int, function: Callable[[], T]) -> tuple[T, float, float]:
@@ -103,6 +109,7 @@ def summary(observations: list[Observation]) -> dict[str, float]:
         "p99 latency (ms)": median(seen.load.p99 for seen in observations) * 1e3,
         "server's CPU for one (µs)": median(seen.cpu_per_request for seen in observations) * 1e6,
         SHARE: median(seen.share for seen in observations),
+        CLIENT_SHARE: median(seen.client_share for seen in observations),
         "share when idle": median(seen.idle_share for seen in observations),
     }
 
@@ -113,10 +120,11 @@ def compare_servers(
     connections: int,
     mode: str = "keep-alive",
     seconds: int = SECONDS,
-) -> dict[str, list[Observation]]:
+    rounds: int = ROUNDS,
+) -> Observations:
     """Has all kinds of server run side by side, each for one load in each round."""
     cores = sorted(os.sched_getaffinity(0))
-    seen: dict[str, list[Observation]] = {kind: [] for kind in echo_server.kinds()}
+    seen: Observations = {kind: [] for kind in echo_server.kinds()}
 
     def load(kind: str, pid: int, port: int) -> float:
         seen[kind].append(observe(pid, port, connections, cores[-1], mode == "tls", seconds))
@@ -128,18 +136,28 @@ def compare_servers(
             kind: partial(load, kind, *servers.enter_context(serving(kind, cores[0], mode)))
             for kind in seen
         }
-        compare(comparison, samplers, rounds=ROUNDS)
+        compare(comparison, samplers, rounds=rounds)
     return seen
 
 
+def compare_cpu(compare: Compare, title: str, goals: list[Goal], seen: Observations) -> None:
+    """The same loads once more, by the server's CPU time."""
+    samplers = {
+        kind: iter([one.cpu_per_request * 1e9 for one in observations]).__next__
+        for kind, observations in seen.items()
+    }
+    comparison = Comparison(title, "ns", paired=True, goals=goals)
+    compare(comparison, samplers, rounds=min(map(len, seen.values())))
+
+
 @pytest.fixture(scope="module")
-def costs() -> Costs:
+def costs() -> dict[int, Observations]:
     """What test_echo() saw, by number of connections, for test_echo_cpu()."""
     return {}
 
 
 @pytest.mark.skipif(not wrk.is_installed(), reason="wrk is missing: apt-get install wrk")
-def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
+def test_echo(compare: Compare, costs: dict[int, Observations], connections: int) -> None:
     what = f"echo over {connections} connections"
     comparison = Comparison(
         f"{what}: requests per second",
@@ -156,17 +174,12 @@ def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
     costs[connections] = compare_servers(compare, comparison, connections)
 
 
-def test_echo_cpu(compare: Compare, costs: Costs, connections: int) -> None:
+def test_echo_cpu(compare: Compare, costs: dict[int, Observations], connections: int) -> None:
     if connections not in costs:
         pytest.skip("test_echo() has to run before, with the same number of connections")
     what = f"echo over {connections} connections, CPU time per request"
-    samplers = {
-        kind: iter([seen.cpu_per_request * 1e9 for seen in observations]).__next__
-        for kind, observations in costs[connections].items()
-    }
     goals = [
         Goal(f"{what}, to gevent", None, against="gevent StreamServer"),
         Goal(f"{what}, to asyncio", None, against="asyncio Protocols"),
     ]
-    rounds = min(map(len, costs[connections].values()))
-    compare(Comparison(what, "ns", paired=True, goals=goals), samplers, rounds=rounds)
+    compare_cpu(compare, what, goals, costs[connections])

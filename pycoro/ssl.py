@@ -36,7 +36,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
 
     @classmethod
     def _create(cls, sock: Any, *args: Any, **kwargs: Any) -> Any:
-        made = super()._create(sock, *args, **kwargs)
+        made = super()._create(sock, *args, **kwargs)  # type: ignore[misc]
         if made.context.options & _KTLS:
             made._drains = False
         return made
