@@ -17,7 +17,7 @@ import pytest
 from bench import wrk
 from bench.conftest import Compare
 from bench.measure import Comparison, Goal
-from bench.test_echo import ROUNDS, Observations, compare_cpu, compare_servers
+from bench.test_echo import ROUNDS, Observations, compare_cpu, compare_servers, seconds_for
 
 LOADS = {
     "close": "connections: connect, one request, close, {} at a time",
@@ -28,12 +28,12 @@ PEERS = {  # times the rate of each that is to be served
     "asyncio streams": 2.0,
     "uvloop Protocols": 1.0,
 }
-TLS_ROUNDS = 8
+TLS_ROUNDS = 8  # of some seconds each
 
 
 def seconds_of(mode: str, connections: int, quick: bool) -> int:
     if mode == "close":
-        return 1
+        return seconds_for(connections)
     return 1 + connections // 400 if quick else 2 + connections // 200
 
 

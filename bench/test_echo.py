@@ -30,7 +30,6 @@ from bench import echo_server, wrk
 from bench.conftest import Compare
 from bench.measure import CLIENT_SHARE, SHARE, Comparison, Goal
 
-SECONDS = 1
 ROUNDS = 12
 SETTLE, IDLE = 0.05, 0.1
 
@@ -119,7 +118,7 @@ def compare_servers(
     comparison: Comparison,
     connections: int,
     mode: str = "keep-alive",
-    seconds: int = SECONDS,
+    seconds: int = 1,
     rounds: int = ROUNDS,
 ) -> Observations:
     """Has all kinds of server run side by side, each for one load in each round."""
@@ -138,6 +137,11 @@ def compare_servers(
         }
         compare(comparison, samplers, rounds=rounds)
     return seen
+
+
+def seconds_for(connections: int) -> int:
+    """Of a load: a busy machine needs some time until all are connected."""
+    return 1 + connections // 1000
 
 
 def compare_cpu(compare: Compare, title: str, goals: list[Goal], seen: Observations) -> None:
@@ -171,7 +175,8 @@ def test_echo(compare: Compare, costs: dict[int, Observations], connections: int
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    costs[connections] = compare_servers(compare, comparison, connections)
+    seconds = seconds_for(connections)
+    costs[connections] = compare_servers(compare, comparison, connections, seconds=seconds)
 
 
 def test_echo_cpu(compare: Compare, costs: dict[int, Observations], connections: int) -> None:
