@@ -290,6 +290,8 @@ def test_records_that_have_come_together_are_read_without_waiting_for_more(
             assert [reader.recv(100) for _ in range(2)] == [b"one", b"two"]
             assert [reader.recv(3), reader.recv(100)] == [b"thr", b"ee"]
         if end:
+            reader.sendall(b"hello")
+            assert client.recv(100) == b"hello"  # and what TLS itself has sent: else it is a reset
             client.sendall(b"last")
             client.close()
             assert [reader.recv(100) for _ in range(3)] == [b"last", b"", b""]
