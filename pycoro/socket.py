@@ -32,7 +32,7 @@ from .loop import get_loop
 from .poller import READ, WRITE
 from .sleeping import sleep
 from .waiting import cancel_wait, wait_read, wait_readwrite, wait_to_read, wait_write
-from .waitingsocket import DONTWAIT, INET, STREAK, WaitingSocket
+from .waitingsocket import INET, STREAK, WaitingSocket
 
 _current = _native.current
 _raw = _socket.socket
@@ -63,10 +63,16 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
     # ---- reading ----
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        if flags:
+            return self._repeat(READ, _recv, bufsize, flags, flags=flags)  # type: ignore[no-any-return]
         watch = self._watch
         deadline = None
-        if watch is not None and watch.drained and self._timeout != 0.0 and bufsize:
-            if self._timeout is not None or not wait_to_read(watch):
+        if watch is not None and watch.drained and bufsize:
+            timeout = self._timeout
+            if timeout is None:
+                if not wait_to_read(watch):
+                    deadline = self._wait(READ)
+            elif timeout:
                 deadline = self._wait(READ)
             self._streak = 0
         else:
@@ -75,13 +81,13 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
                 self._rest()
         while True:
             try:
-                data = _recv(self, bufsize, flags)
+                data = _recv(self, bufsize)
                 break
             except BlockingIOError:
-                if self._timeout == 0.0 or (flags & DONTWAIT and self._timeout is None):
+                if self._timeout == 0.0:
                     raise
             deadline = self._wait(READ, deadline)
-        if len(data) < bufsize and watch is not None and data and self._drains and not flags:
+        if len(data) < bufsize and watch is not None and data and self._drains:
             watch.drained = not watch.unusual
         return data
 
@@ -106,11 +112,11 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
         return self._repeat(WRITE, _send, data, flags, flags=flags)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        self._streak += 1
-        if self._streak > STREAK:
+        self._streak = streak = self._streak + 1
+        if streak > STREAK:
             self._rest()
         try:
-            sent = _send(self, data, flags)
+            sent = _send(self, data, flags) if flags else _send(self, data)
         except BlockingIOError:
             if self._timeout == 0.0:
                 raise
