@@ -21,7 +21,6 @@ from .poller import READ, WRITE
 from .socket import create_connection, socket
 from .waiting import wait_to_read
 from .waitingsocket import STREAK
-from .watches import Watch
 
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
@@ -62,18 +61,6 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
         no error here."""
 
-    def _wait_for_more(self, watch: Watch) -> float | None:
-        """Before a read that would find nothing; gives the deadline for its further waits."""
-        if self._timeout is not None or not wait_to_read(watch):
-            return self._wait(READ)
-        self._streak = 0
-        return None
-
-    def _look_for_more(self, watch: Watch) -> None:
-        """After a short read."""
-        if self._is_empty():
-            watch.drained = not watch.unusual
-
     def _end(self, error: _stdlib.SSLEOFError) -> None:
         """The peer has ended the connection without saying goodbye."""
         ragged: bool = self.suppress_ragged_eofs  # type: ignore[attr-defined]
@@ -92,14 +79,15 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         size = memoryview(buffer).nbytes
         deadline = None
         if watch is not None and watch.drained and self._timeout != 0.0 and size:
-            deadline = self._wait_for_more(watch)
+            deadline = self._wait(READ)
         try:
             count = self._retry(channel.read, len, buffer, deadline=deadline)
         except _SSLEOFError as error:
             self._end(error)
             return 0
-        if watch is not None and 0 < count < size and not 0 < len <= count and self._drains:
-            self._look_for_more(watch)
+        asked = len if 0 < len < size else size
+        if watch is not None and 0 < count < asked and self._drains and self._is_empty():
+            watch.drained = not watch.unusual
         return count
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
@@ -108,8 +96,14 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
             return super().recv(buflen, flags)
         watch = self._watch
         deadline = None
-        if watch is not None and watch.drained and self._timeout != 0.0 and buflen > 0:
-            deadline = self._wait_for_more(watch)
+        if watch is not None and watch.drained and buflen > 0:
+            timeout = self._timeout
+            if timeout is None:
+                if not wait_to_read(watch):
+                    deadline = self._wait(READ)
+            elif timeout:
+                deadline = self._wait(READ)
+            self._streak = 0
         else:
             self._streak += 1
             if self._streak > STREAK:
@@ -130,8 +124,8 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 self._end(error)
                 return b""
             deadline = self._wait(direction, deadline)
-        if len(data) < buflen and watch is not None and data and self._drains:
-            self._look_for_more(watch)
+        if len(data) < buflen and watch is not None and data and self._drains and self._is_empty():
+            watch.drained = not watch.unusual
         return data
 
     def write(self, data: Any) -> int:
