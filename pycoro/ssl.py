@@ -74,7 +74,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         if channel is None:
             return super().read(len, buffer)  # which says so
         if buffer is None:
-            return self.recv(len)
+            return SSLSocket.recv(self, len)  # a subclass's may call this
         watch = self._watch
         size = memoryview(buffer).nbytes
         deadline = None

@@ -297,6 +297,21 @@ def test_records_that_have_come_together_are_read_without_waiting_for_more(
             assert [reader.recv(100) for _ in range(3)] == [b"last", b"", b""]
 
 
+def test_a_subclass_may_receive_by_reading(listener: socket.socket) -> None:
+    class Reading(ssl.SSLSocket):
+        def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
+            return self.read(buflen)
+
+    context = server_context()
+    context.sslsocket_class = Reading
+    accepting = spawn(lambda: context.wrap_socket(listener.accept()[0], server_side=True))
+    plain = socket.create_connection(listener.getsockname())
+    client = client_context().wrap_socket(plain, server_hostname="localhost")
+    with client, accepting.get() as server:
+        client.sendall(b"hello")
+        assert server.recv(100) == b"hello"
+
+
 def test_records_that_come_in_pieces(listener: socket.socket) -> None:
     """By hand: the end of each piece is somewhere else in a record."""
     incoming, outgoing = stdlib.MemoryBIO(), stdlib.MemoryBIO()
