@@ -4,7 +4,8 @@ are those of test_echo.py; so is what stands beside each rate.
 With "Connection: close" wrk connects anew for each request; the server closes first, so its end is
 the one in TIME_WAIT. The kernel has more to do for that at wrk's end than at the server's, so wrk
 has the busier core of the two: a rate tells of a fast server that it is faster than wrk, no more.
-What is judged there is the server's CPU time, whose inverse is the rate that a core can serve.
+What is judged there is the server's CPU time. That is no more than a bound for the ratio either: a
+server that is faster than wrk goes to sleep and wakes up more often, which a slow one need not.
 
 Over TLS the connections stay; each load begins with their handshakes, a millisecond or two each at
 both ends, and therefore lasts longer.
