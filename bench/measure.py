@@ -24,6 +24,9 @@ Run = Callable[[int], object]
 SHARE = "share of its core"
 """Among details: of the CPU time that a server could have had, what it got."""
 
+CLIENT_SHARE = "the client's share of its core"
+"""The same of the client: where that is busy all the time, a server that is faster has to wait."""
+
 Sample = Callable[[], float]
 """Measures once and gives the figure."""
 
@@ -80,9 +83,13 @@ class Comparison:
         return self.divide(own, name) if self.samples.get(own) and own != name else None
 
     def was_disturbed(self) -> bool:
-        """Was the machine overloaded, or did some server get much less of its core than it could
-        have used?"""
-        shares = [seen[SHARE] for seen in self.details.values() if SHARE in seen]
+        """Was the machine overloaded, or did some server, and its client too, get much less of
+        its core than it could have used?"""
+        shares = [
+            max(seen[SHARE], seen.get(CLIENT_SHARE, 0.0))
+            for seen in self.details.values()
+            if SHARE in seen
+        ]
         return self.busy > 1.25 or (bool(shares) and min(shares) < 0.85)
 
     def judge(self, goal: Goal) -> tuple[float, float | None, bool | None] | None:

@@ -176,15 +176,23 @@ def draw_depth(all_results: Sequence[Results]) -> Any:
 
 
 def draw_memory(all_results: Sequence[Results]) -> Any:
-    return _draw_grouped(all_results, MEMORY)
+    return _draw_grouped(all_results, _titles(all_results, MEMORY))
 
 
 def draw_echo(all_results: Sequence[Results]) -> Any:
-    return _draw_grouped(all_results, ECHO)
+    return _draw_grouped(all_results, _titles(all_results, ECHO))
 
 
 def draw_connections(all_results: Sequence[Results]) -> Any:
-    return _draw_grouped(all_results, CONNECTIONS)
+    """Of rate and CPU time, the one that goals are about."""
+    judged = {
+        one.title
+        for results in all_results
+        for one in results.comparisons
+        if any(goal.limit is not None for goal in one.goals)
+    }
+    titles = [title for title in _titles(all_results, CONNECTIONS) if title in judged]
+    return _draw_grouped(all_results, titles)
 
 
 def draw_wsgi(all_results: Sequence[Results]) -> Any:
@@ -257,10 +265,8 @@ def _draw_bars(
     axis.margins(y=0.2)
 
 
-def _draw_grouped(all_results: Sequence[Results], start: str) -> Any:
-    """A panel for each title that starts so: a group of bars for each version, one for each
-    implementation."""
-    titles = _titles(all_results, start)
+def _draw_grouped(all_results: Sequence[Results], titles: Sequence[str]) -> Any:
+    """A panel for each title: a group of bars for each version, one for each implementation."""
     if not titles:
         return None
     figure, axes = pyplot.subplots(

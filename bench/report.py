@@ -24,7 +24,10 @@ else:
     HAVE_PLOTS = True
 
 PLOTS = ("ratios.svg", "depth.svg", "memory.svg", "echo.svg", "connections.svg", "wsgi.svg")
-PARTS = ("switch", "greenlet", "runtime", "memory", "echo", "connections", "wsgi")
+PARTS = {  # and the files that measure them
+    **{part: (part,) for part in ("switch", "greenlet", "runtime", "memory", "echo", "wsgi")},
+    "connections": ("echo", "connections"),
+}
 
 
 def main() -> int:
@@ -43,7 +46,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.report", description=__doc__)
     parser.add_argument("--read", action="store_true", help="measure nothing, write from the JSON")
     parser.add_argument("--quick", action="store_true", help="few rounds, into a temporary folder")
-    parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--only", metavar="PART", nargs="+", choices=PARTS, default=[*PARTS])
     parser.add_argument("--connections", default="10,100,1000", help="of echo and WSGI")
     parser.add_argument("--results", type=Path, default=results.DIRECTORY, metavar="FOLDER")
     return parser.parse_args()
@@ -57,7 +60,8 @@ def measure(directory: Path, options: argparse.Namespace) -> int:
         command = [sys.executable, "-m", "pytest", "-q", "-s", "--benchmark-quiet"]
         command += [f"--benchmark-json={measured}", f"--connections={options.connections}"]
         command += ["--quick"] if options.quick else []
-        command += [str(here / f"test_{part}.py") for part in options.only]
+        files = dict.fromkeys(file for part in options.only for file in PARTS[part])
+        command += [str(here / f"test_{file}.py") for file in files]
         status = subprocess.run(command, cwd=here.parent).returncode
         if not measured.exists() or not measured.stat().st_size:
             raise SystemExit("nothing was measured: see above what pytest says")

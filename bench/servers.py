@@ -5,7 +5,8 @@ that does not sleep when it is idle would slow all the others down.
 A round lasts seconds, and on a machine that does other things no best one can be trusted: what
 counts is the median of each round's ratio. The server's own CPU time for a request is told as a
 check: on a quiet machine, where a server is busy all the time, the rate is its inverse. The share
-of the core that servers get must be alike, or they did not run under the same conditions.
+of the core that servers get must be alike, or they did not run under the same conditions; so wrk's
+share of its own is told as well, for where that is the slower one, the rate is wrk's.
 
 A server may be several processes, of which one works: all of its process group is stopped and
 counted.
@@ -28,7 +29,7 @@ from typing import TypeVar
 
 from bench import wrk
 from bench.conftest import Compare
-from bench.measure import SHARE, Comparison
+from bench.measure import CLIENT_SHARE, SHARE, Comparison, Goal
 
 SECONDS = 1
 ROUNDS = 12
@@ -68,13 +69,19 @@ def serving(
 
 @dataclass(frozen=True)
 class Observation:
-    """One load. CPU time is the server's, in seconds; `share` is that of its core."""
+    """One load. CPU time is the server's, in seconds; `share` is that of its core, `client_share`
+    wrk's of the other one."""
 
     load: wrk.Load
     cpu_per_request: float
     share: float
+    client_share: float
     idle_share: float
     """Of the core, afterwards, when nothing was to be done any more."""
+
+
+Observations = dict[str, list[Observation]]
+"""By kind of server."""
 
 
 def observe(group: int, drive: Callable[[], wrk.Load]) -> Observation:
@@ -90,7 +97,7 @@ def observe(group: int, drive: Callable[[], wrk.Load]) -> Observation:
             idle_share = idle / idle_passed
     finally:
         os.killpg(group, signal.SIGSTOP)
-    return Observation(load, busy / load.requests, busy / passed, idle_share)
+    return Observation(load, busy / load.requests, busy / passed, load.cpu / passed, idle_share)
 
 
 def clocked(group: int, function: Callable[[], T]) -> tuple[T, float, float]:
@@ -120,6 +127,7 @@ def summary(observations: list[Observation]) -> dict[str, float]:
         P99: median(seen.load.p99 for seen in observations) * 1e3,
         "server's CPU for one (µs)": median(seen.cpu_per_request for seen in observations) * 1e6,
         SHARE: median(seen.share for seen in observations),
+        CLIENT_SHARE: median(seen.client_share for seen in observations),
         "share when idle": median(seen.idle_share for seen in observations),
     }
 
@@ -137,9 +145,10 @@ def compare_servers(
     connections: int,
     seconds: int = SECONDS,
     tls: bool = False,
-) -> dict[str, list[Observation]]:
+    rounds: int = ROUNDS,
+) -> Observations:
     """Has all of them run side by side, each for one load in each round."""
-    seen: dict[str, list[Observation]] = {kind: [] for kind in servers}
+    seen: Observations = {kind: [] for kind in servers}
 
     def load(kind: str, group: int, port: int) -> float:
         drive = partial(wrk.drive, port, connections, seconds, cores()[1], tls)
@@ -152,5 +161,20 @@ def compare_servers(
             kind: partial(load, kind, *stack.enter_context(start()))
             for kind, start in servers.items()
         }
-        compare(comparison, samplers, rounds=ROUNDS)
+        compare(comparison, samplers, rounds=rounds)
     return seen
+
+
+def seconds_for(connections: int) -> int:
+    """Of a load: a busy machine needs some time until all are connected."""
+    return SECONDS + connections // 1000
+
+
+def compare_cpu(compare: Compare, title: str, goals: list[Goal], seen: Observations) -> None:
+    """The same loads once more, by the server's CPU time."""
+    samplers = {
+        kind: iter([one.cpu_per_request * 1e9 for one in observations]).__next__
+        for kind, observations in seen.items()
+    }
+    comparison = Comparison(title, "ns", paired=True, goals=goals)
+    compare(comparison, samplers, rounds=min(map(len, seen.values())))

@@ -11,9 +11,18 @@ import pytest
 from bench import echo_server, wrk
 from bench.conftest import Compare
 from bench.measure import Comparison, Goal
-from bench.servers import SECONDS, Observation, compare_servers, cores, serving
+from bench.servers import (
+    ROUNDS,
+    SECONDS,
+    Observations,
+    compare_cpu,
+    compare_servers,
+    cores,
+    seconds_for,
+    serving,
+)
 
-Costs = dict[int, dict[str, list[Observation]]]
+Costs = dict[int, Observations]
 
 
 def compare_echoes(
@@ -22,13 +31,15 @@ def compare_echoes(
     connections: int,
     mode: str = "keep-alive",
     seconds: int = SECONDS,
-) -> dict[str, list[Observation]]:
+    rounds: int = ROUNDS,
+) -> Observations:
     """All kinds of echo_server.py."""
     servers = {
         kind: partial(serving, ["bench.echo_server", kind, mode, str(cores()[0])])
         for kind in echo_server.kinds()
     }
-    return compare_servers(compare, comparison, servers, connections, seconds, mode == "tls")
+    tls = mode == "tls"
+    return compare_servers(compare, comparison, servers, connections, seconds, tls, rounds)
 
 
 @pytest.fixture(scope="module")
@@ -52,20 +63,16 @@ def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
         ],
     )
-    costs[connections] = compare_echoes(compare, comparison, connections)
+    seconds = seconds_for(connections)
+    costs[connections] = compare_echoes(compare, comparison, connections, seconds=seconds)
 
 
 def test_echo_cpu(compare: Compare, costs: Costs, connections: int) -> None:
     if connections not in costs:
         pytest.skip("test_echo() has to run before, with the same number of connections")
     what = f"echo over {connections} connections, CPU time per request"
-    samplers = {
-        kind: iter([seen.cpu_per_request * 1e9 for seen in observations]).__next__
-        for kind, observations in costs[connections].items()
-    }
     goals = [
         Goal(f"{what}, to gevent", None, against="gevent StreamServer"),
         Goal(f"{what}, to asyncio", None, against="asyncio Protocols"),
     ]
-    rounds = min(map(len, costs[connections].values()))
-    compare(Comparison(what, "ns", paired=True, goals=goals), samplers, rounds=rounds)
+    compare_cpu(compare, what, goals, costs[connections])

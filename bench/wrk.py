@@ -4,21 +4,24 @@ here, with one thread on a core of its own."""
 from __future__ import annotations
 
 import re
+import resource
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk reported: requests answered, in all and per second, and latencies in seconds."""
+    """What wrk reported: requests answered, in all and per second, and latencies in seconds.
+    `cpu`: seconds that wrk itself took."""
 
     requests: int
     requests_per_second: float
     median: float
     p99: float
+    cpu: float = 0.0
 
 
 def is_installed() -> bool:
@@ -28,6 +31,7 @@ def is_installed() -> bool:
 def drive(port: int, connections: int, seconds: int, core: int, tls: bool = False) -> Load:
     """Loads a server of this machine. Errors: RuntimeError where wrk saw errors, or where its
     report cannot be read."""
+    before = _cpu_of_children()
     done = subprocess.run(
         [
             *("taskset", "-c", str(core), "wrk", "--latency", "-t1", f"-c{connections}"),
@@ -38,7 +42,12 @@ def drive(port: int, connections: int, seconds: int, core: int, tls: bool = Fals
         text=True,
         timeout=seconds + 30,
     )
-    return parse(done.stdout, done.stderr)
+    return replace(parse(done.stdout, done.stderr), cpu=_cpu_of_children() - before)
+
+
+def _cpu_of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def parse(report: str, complaint: str = "") -> Load:

@@ -153,7 +153,8 @@ class BaseServer:
 
     def full(self) -> bool:
         """Is the pool full?"""
-        return hasattr(self.pool, "full") and bool(self.pool.full())
+        pool = self.pool
+        return pool is not None and hasattr(pool, "full") and bool(pool.full())
 
     def _wait_for_room(self) -> None:
         self.stop_accepting()

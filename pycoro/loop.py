@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from errno import EBADF
 from time import monotonic
 from typing import Any
 
@@ -96,20 +97,20 @@ class Loop(HubNames, Scheduler):
         cannot be watched (EBADF; EPERM: a regular file, which is always ready)."""
         return self._watches.get(fd)
 
-    def unwatch(self, fd: int, error: BaseException | None = None) -> None:
-        """Before a descriptor is closed: whoever waits for it gets the error, default OSError."""
+    def unwatch(self, fd: int, why: str = "the descriptor was closed") -> None:
+        """Before a descriptor is closed: whoever waits for it gets an OSError, which says why."""
         watch = self._watches.find(fd)
         if watch is not None:
-            self.end_watch(watch, error or OSError(9, "the descriptor was closed"))
+            self.end_watch(watch, why)
 
-    def end_watch(self, watch: Watch, error: BaseException) -> None:
+    def end_watch(self, watch: Watch, why: str) -> None:
         """The same of a Watch, from any thread."""
         here = _current()
         if here is None or here._thread is not self._thread:
-            self.post_threadsafe(self.end_watch, watch, error)
+            self.post_threadsafe(self.end_watch, watch, why)
             return
         for waiter in self._watches.remove(watch):
-            self.interrupt(waiter, error)
+            self.interrupt(waiter, OSError(EBADF, why))
 
     def add_reader(self, fd: Any, callback: Callable[..., Any], *args: Any) -> None:
         """Calls it whenever the descriptor is readable, as long as it is, until remove_reader()."""

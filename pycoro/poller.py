@@ -18,6 +18,7 @@ _epoll: Any = getattr(select, "epoll", None)
 
 # Values of Linux and of every poll(2); select lacks the names where there is no epoll.
 _IN, _PRI, _OUT, _ERR, _HUP, _RDHUP = 0x1, 0x2, 0x4, 0x8, 0x10, 0x2000
+DATA = _IN | _OUT  # there is some, and room for an answer
 READABLE = _IN | _PRI | _ERR | _HUP | _RDHUP
 WRITABLE = _OUT | _ERR | _HUP
 UNUSUAL = _PRI | _ERR | _HUP | _RDHUP

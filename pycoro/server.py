@@ -11,7 +11,7 @@ from typing import Any
 from .baseserver import BaseServer
 from .listeners import Address, make_socket, parse_address, remove_path
 from .prefork import Supervisor
-from .socket import socket
+from .socket import connection_of, socket
 from .tls import say_goodbye, take_context, wrap
 from .waiting import wait_write
 
@@ -159,7 +159,7 @@ class StreamServer(BaseServer):
             fd, address = _raw_accept(listener)
         except BlockingIOError:
             return None
-        return socket(listener.family, listener.type, listener.proto, fd), address
+        return connection_of(listener, fd), address
 
     def do_close(self, *args: Any) -> None:
         args[0].close()

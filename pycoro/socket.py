@@ -32,7 +32,7 @@ from .loop import get_loop
 from .poller import READ, WRITE
 from .sleeping import sleep
 from .waiting import cancel_wait, wait_read, wait_readwrite, wait_to_read, wait_write
-from .waitingsocket import DONTWAIT, INET, STREAK, WaitingSocket
+from .waitingsocket import INET, STREAK, WaitingSocket
 
 _current = _native.current
 _raw = _socket.socket
@@ -40,11 +40,17 @@ _recv = _raw.recv
 _recv_into = _raw.recv_into
 _send = _raw.send
 _accept = _raw._accept  # type: ignore[attr-defined]
+_init = _raw.__init__
+_set_blocking = _raw.setblocking
+_close = _raw.close
+_get_fd = _raw.fileno
+_get_default_timeout = _socket.getdefaulttimeout
 _get_family = _raw.family.__get__
 _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
 
 _SENDFILE_MOST = 2**30  # bytes in one call
+_CLOSED = "another task closed the socket meanwhile"
 
 
 class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
@@ -57,10 +63,16 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
     # ---- reading ----
 
     def recv(self, bufsize: int, flags: int = 0, /) -> bytes:
+        if flags:
+            return self._repeat(READ, _recv, bufsize, flags, flags=flags)  # type: ignore[no-any-return]
         watch = self._watch
         deadline = None
-        if watch is not None and watch.drained and self._timeout != 0.0 and bufsize:
-            if self._timeout is not None or not wait_to_read(watch):
+        if watch is not None and watch.drained and bufsize:
+            timeout = self._timeout
+            if timeout is None:
+                if not wait_to_read(watch):
+                    deadline = self._wait(READ)
+            elif timeout:
                 deadline = self._wait(READ)
             self._streak = 0
         else:
@@ -69,13 +81,13 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
                 self._rest()
         while True:
             try:
-                data = _recv(self, bufsize, flags)
+                data = _recv(self, bufsize)
                 break
             except BlockingIOError:
-                if self._timeout == 0.0 or (flags & DONTWAIT and self._timeout is None):
+                if self._timeout == 0.0:
                     raise
             deadline = self._wait(READ, deadline)
-        if len(data) < bufsize and watch is not None and data and self._drains and not flags:
+        if len(data) < bufsize and watch is not None and data and self._drains:
             watch.drained = not watch.unusual
         return data
 
@@ -100,11 +112,11 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
         return self._repeat(WRITE, _send, data, flags, flags=flags)  # type: ignore[no-any-return]
 
     def sendall(self, data: Any, flags: int = 0, /) -> None:
-        self._streak += 1
-        if self._streak > STREAK:
+        self._streak = streak = self._streak + 1
+        if streak > STREAK:
             self._rest()
         try:
-            sent = _send(self, data, flags)
+            sent = _send(self, data, flags) if flags else _send(self, data)
         except BlockingIOError:
             if self._timeout == 0.0:
                 raise
@@ -162,8 +174,18 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
     # ---- connections ----
 
     def accept(self) -> tuple[socket, Any]:
-        fd, address = self._repeat(READ, _accept)
-        return socket(_get_family(self), _get_type(self), _get_proto(self), fd), address
+        self._streak += 1
+        if self._streak > STREAK:
+            self._rest()
+        deadline = None
+        while True:
+            try:
+                fd, address = _accept(self)
+                return connection_of(self, fd), address
+            except BlockingIOError:
+                if self._timeout == 0.0:
+                    raise
+            deadline = self._wait(READ, deadline)
 
     def connect(self, address: Any, /) -> None:
         error = self._connect(address)
@@ -203,12 +225,12 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
 
     # ---- the end ----
 
-    def _real_close(self, *args: Any) -> None:
+    def _real_close(self, *_: Any) -> None:
         if self._watch is not None:
             self._forget()
         elif (here := _current()) is not None and (loop := here._thread.loop) is not None:
-            loop.unwatch(self.fileno(), _closed_meanwhile())  # somebody may be in select()
-        super()._real_close(*args)  # type: ignore[misc]
+            loop.unwatch(_get_fd(self), _CLOSED)  # somebody may be in select()
+        _close(self)
 
     def detach(self) -> int:
         self._forget()
@@ -225,7 +247,7 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
         if watch is not None:
             self._watch = None
             if (loop := watch.loop) is not None:  # else it has ended already
-                loop.end_watch(watch, _closed_meanwhile())
+                loop.end_watch(watch, _CLOSED)
 
     def dup(self) -> socket:
         twin = type(self)(self.family, self.type, self.proto, fileno=_stdlib.dup(self.fileno()))
@@ -234,13 +256,27 @@ class socket(WaitingSocket):  # noqa: N801 - the stdlib's name
 
 
 SocketType = socket
+_new: Any = socket.__new__
+
+
+def connection_of(listener: Any, fd: int) -> socket:
+    """The socket of a connection that `listener` has accepted: socket(family, type, proto, fd) in
+    short, for it is of its listener's kind."""
+    if not isinstance(listener, WaitingSocket):
+        return socket(_get_family(listener), _get_type(listener), _get_proto(listener), fd)
+    sock: socket = _new(socket)
+    _init(sock, _get_family(listener), _get_type(listener), _get_proto(listener), fd)
+    sock._io_refs = 0  # type: ignore[attr-defined]
+    sock._closed = False  # type: ignore[attr-defined]
+    sock._timeout = _get_default_timeout()
+    sock._watch = None
+    sock._streak = 0
+    sock._drains = listener._drains
+    _set_blocking(sock, False)
+    return sock
 
 
 # ---- the module's other names ----
-
-
-def _closed_meanwhile() -> OSError:
-    return OSError(errno.EBADF, "another task closed the socket meanwhile")
 
 
 def _flags_of(args: tuple[Any, ...], place: int) -> int:

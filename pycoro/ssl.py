@@ -3,6 +3,11 @@
 SSLSocket is the stdlib's over our socket: OpenSSL reads and writes the descriptor itself, which
 does not block, and says what it waits for. A context makes the kind of socket that its
 `sslsocket_class` names; SSLContext here names ours. The rest of the module is passed through.
+
+A read that finds nothing fails by an exception, which costs more than all else. OpenSSL takes one
+record at a time from the kernel, and a short read has given all of that; so where the kernel has
+no more then, the next read waits at once, as in socket.py. Not where the kernel decrypts (KTLS):
+what it has is more than it says.
 """
 
 from __future__ import annotations
@@ -14,21 +19,31 @@ from typing import Any
 from .borrow import Borrower
 from .poller import READ, WRITE
 from .socket import create_connection, socket
+from .waiting import wait_to_read
 from .waitingsocket import STREAK
 
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
+_SSLEOFError = _stdlib.SSLEOFError
 _BaseSocket = _stdlib.SSLSocket
+
+_KTLS = 1 << 3  # OP_ENABLE_KTLS, which 3.11 does not name
 
 
 class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
     """As the stdlib's SSLSocket. SSLContext.wrap_socket() makes it."""
 
-    def _retry(self, call: Callable[..., Any], *args: Any) -> Any:
+    @classmethod
+    def _create(cls, sock: Any, *args: Any, **kwargs: Any) -> Any:
+        made = super()._create(sock, *args, **kwargs)  # type: ignore[misc]
+        if made.context.options & _KTLS:
+            made._drains = False
+        return made
+
+    def _retry(self, call: Callable[..., Any], *args: Any, deadline: float | None = None) -> Any:
         self._streak += 1
         if self._streak > STREAK:
             self._rest()
-        deadline = None
         while True:
             try:
                 return call(*args)
@@ -46,26 +61,72 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
         no error here."""
 
+    def _end(self, error: _stdlib.SSLEOFError) -> None:
+        """The peer has ended the connection without saying goodbye."""
+        ragged: bool = self.suppress_ragged_eofs  # type: ignore[attr-defined]
+        if error.args[0] != _stdlib.SSL_ERROR_EOF or not ragged:
+            raise error
+
     # The calls of every day go to OpenSSL without a detour by way of the stdlib's methods.
 
     def read(self, len: int = 1024, buffer: Any = None) -> Any:
         channel: Any = self._sslobj  # type: ignore[attr-defined]
         if channel is None:
             return super().read(len, buffer)  # which says so
+        if buffer is None:
+            return SSLSocket.recv(self, len)  # a subclass's may call this
+        watch = self._watch
+        size = memoryview(buffer).nbytes
+        deadline = None
+        if watch is not None and watch.drained and self._timeout != 0.0 and size:
+            deadline = self._wait(READ)
         try:
-            if buffer is None:
-                return self._retry(channel.read, len)
-            return self._retry(channel.read, len, buffer)
-        except _stdlib.SSLEOFError as error:
-            ragged: bool = self.suppress_ragged_eofs  # type: ignore[attr-defined]
-            if error.args[0] != _stdlib.SSL_ERROR_EOF or not ragged:
-                raise
-            return b"" if buffer is None else 0
+            count = self._retry(channel.read, len, buffer, deadline=deadline)
+        except _SSLEOFError as error:
+            self._end(error)
+            return 0
+        asked = len if 0 < len < size else size
+        if watch is not None and 0 < count < asked and self._drains and self._is_empty():
+            watch.drained = not watch.unusual
+        return count
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
-        if flags or self._sslobj is None:  # type: ignore[attr-defined]
+        channel: Any = self._sslobj  # type: ignore[attr-defined]
+        if flags or channel is None:
             return super().recv(buflen, flags)
-        return self.read(buflen)
+        watch = self._watch
+        deadline = None
+        if watch is not None and watch.drained and buflen > 0:
+            timeout = self._timeout
+            if timeout is None:
+                if not wait_to_read(watch):
+                    deadline = self._wait(READ)
+            elif timeout:
+                deadline = self._wait(READ)
+            self._streak = 0
+        else:
+            self._streak += 1
+            if self._streak > STREAK:
+                self._rest()
+        while True:
+            try:
+                data = channel.read(buflen)
+                break
+            except _WantRead:
+                direction = READ
+                if self._timeout == 0.0:
+                    raise
+            except _WantWrite:
+                direction = WRITE
+                if self._timeout == 0.0:
+                    raise
+            except _SSLEOFError as error:
+                self._end(error)
+                return b""
+            deadline = self._wait(direction, deadline)
+        if len(data) < buflen and watch is not None and data and self._drains and self._is_empty():
+            watch.drained = not watch.unusual
+        return data
 
     def write(self, data: Any) -> int:
         return self._retry(super().write, data)  # type: ignore[no-any-return]
@@ -78,7 +139,15 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         if channel is None:
             socket.sendall(self, data, flags)
         elif type(data) is bytes and data and not flags:
-            sent = self._retry(channel.write, data)
+            self._streak += 1
+            if self._streak > STREAK:
+                self._rest()
+            try:
+                sent = channel.write(data)
+            except (_WantRead, _WantWrite):
+                if self._timeout == 0.0:
+                    raise
+                sent = 0
             if sent < len(data):
                 super().sendall(memoryview(data)[sent:])
         else:

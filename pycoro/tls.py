@@ -56,9 +56,8 @@ def make_context(
 def wrap(context: Any, sock: Any, **kwargs: Any) -> Any:
     """context.wrap_socket(sock, **kwargs), and the socket lets other tasks run, whosever context
     it is. Errors: OSError of the handshake, ssl.SSLError among them."""
-    return SSLSocket._create(  # type: ignore[attr-defined]  # what SSLContext.wrap_socket() calls
-        sock=sock, context=context, **kwargs
-    )
+    # What SSLContext.wrap_socket() calls.
+    return SSLSocket._create(sock=sock, context=context, **kwargs)
 
 
 def say_goodbye(sock: Any) -> None:

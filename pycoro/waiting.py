@@ -273,6 +273,7 @@ def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
         watch.reader = waiter
     elif direction == WRITE and watch.writer is None:
         watch.writer = waiter
+        watch.plain = False
     else:
         watch.join_crowd(direction, waiter, watch)
     if timeout is None:

@@ -6,6 +6,8 @@ import _socket
 import errno
 import os
 import socket as _stdlib
+from fcntl import ioctl
+from termios import FIONREAD
 from typing import Any
 
 from . import _native
@@ -13,11 +15,12 @@ from .errors import ConcurrentObjectUseError
 from .loop import Loop, get_loop
 from .poller import READ
 from .sleeping import sleep
-from .waiting import wait_on
+from .waiting import wait_on, wait_to_read
 from .watches import Watch
 
 _current = _native.current
 _raw = _socket.socket
+_get_fd = _raw.fileno
 _get_family = _raw.family.__get__
 _get_type = _raw.type.__get__
 _get_proto = _raw.proto.__get__
@@ -25,6 +28,7 @@ _get_proto = _raw.proto.__get__
 _LONGEST = float(2**63 // 10**9)  # seconds that the stdlib's sockets can have as a timeout
 DONTWAIT = int(getattr(_stdlib, "MSG_DONTWAIT", 0))  # not the enum, whose & takes microseconds
 STREAK = 128  # calls that did not wait, before a task lets the others run
+_NO_BYTES = bytes(4)  # FIONREAD's answer
 INET = (_stdlib.AF_INET, getattr(_stdlib, "AF_INET6", None))
 _IS_LISTENER = (_stdlib.SOL_SOCKET, _stdlib.SO_ACCEPTCONN)
 
@@ -55,9 +59,7 @@ class WaitingSocket(_stdlib.socket):
         """The running thread's Watch for it; cached for the thread that waits first."""
         loop = get_loop()
         watch = self._watch
-        if watch is not None and watch.loop is loop:
-            return watch
-        fd = self.fileno()
+        fd = _get_fd(self)
         if fd < 0:
             raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         found = loop.watch(fd)
@@ -68,7 +70,15 @@ class WaitingSocket(_stdlib.socket):
     def _wait(self, direction: int, deadline: float | None = None) -> float | None:
         """Waits for READ or WRITE after a call would have blocked. Gives the time, by the loop's
         clock, when the timeout is over: `deadline` for further waits of the same call."""
-        watch = self._find_watch()
+        watch = self._watch
+        here = _current()
+        if (
+            watch is None
+            or here is None
+            or (loop := watch.loop) is None
+            or loop is not here._thread.loop
+        ):
+            watch = self._find_watch()
         other = watch.reader if direction == READ else watch.writer
         if other is not None:
             self._share(direction, other)
@@ -80,9 +90,20 @@ class WaitingSocket(_stdlib.socket):
             else:
                 timeout = max(0.0, deadline - now)
         self._streak = 0
+        if timeout is None and direction == READ and wait_to_read(watch):
+            return None
         if not wait_on(watch, direction, timeout):
             raise TimeoutError("timed out")
         return deadline
+
+    def _is_empty(self) -> bool:
+        """Has the kernel no data of a stream? It may know of an end or an error all the same."""
+        count = bytearray(4)
+        try:
+            ioctl(_get_fd(self), FIONREAD, count)
+        except OSError:  # it is closed, say
+            return False
+        return count == _NO_BYTES
 
     def _share(self, direction: int, other: Any) -> None:
         """Another task waits there. ConcurrentObjectUseError for a stream of bytes; connections to

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .poller import READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
+from .poller import DATA, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
 
 
 class Watch:
@@ -23,6 +23,7 @@ class Watch:
         "loop",
         "on_read",
         "on_write",
+        "plain",
         "reader",
         "unusual",
         "writer",
@@ -38,9 +39,11 @@ class Watch:
         self.on_write: Any = None
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
+        self.plain = True  # nobody has ever been in here but a reader
 
     def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
         """For who is not the only one in that direction, or waits for others too: `where`."""
+        self.plain = False
         if self.crowd is None:
             self.crowd = []
         self.crowd.append((direction, waiter, where))
@@ -67,6 +70,8 @@ class Watch:
 
     def waiters(self) -> list[Any]:
         """The coroutines that wait for it."""
+        if self.reader is self.writer is self.crowd is None:
+            return []
         waiters: dict[Any, Any] = {None: None, self.reader: self, self.writer: self}
         waiters.update((waiter, where) for _, waiter, where in self.crowd or ())
         del waiters[None]
@@ -109,10 +114,11 @@ class Watches:
         """Before a descriptor is closed, or once it is. Gives the coroutines that wait for it."""
         watch.loop = None  # who keeps it looks for a new one
         watch.drained = False
-        if self._watches.get(watch.fd) is watch:
-            del self._watches[watch.fd]
+        fd = watch.fd
+        if self._watches.get(fd) is watch:
+            del self._watches[fd]
             if not closed:
-                self._poller.discard(watch.fd)
+                self._poller.discard(fd)
         return watch.waiters()
 
     def rearm(self, watch: Watch) -> None:
@@ -125,6 +131,7 @@ class Watches:
         if watch is None:
             return False
         name = "on_read" if direction == READ else "on_write"
+        watch.plain = False
         former = getattr(watch, name)
         setattr(watch, name, callback)
         return former is not None
@@ -139,14 +146,19 @@ class Watches:
     def poll(self, timeout: float) -> list[tuple[Watch, Any]]:
         """Waits up to `timeout` seconds, without end if negative. Wakes coroutines; gives the
         callbacks that are to be called, with their watches, to rearm afterwards."""
-        watches = self._watches
+        find = self._watches.get
         append = self._append
         calls: list[tuple[Watch, Any]] = []
         for fd, bits in self._poller.poll(timeout):
-            watch = watches.get(fd)
+            watch = find(fd)
             if watch is None:
                 continue
             watch.drained = False
+            if bits == DATA and watch.plain:  # as good as always, for a server
+                if (waiter := watch.reader) is not None:
+                    watch.reader = waiter._wait = None
+                    append(waiter)
+                continue
             if bits & UNUSUAL:
                 watch.unusual = True
             if bits & READABLE:

@@ -15,7 +15,10 @@ from typing import Any
 import pytest
 
 from pycoro import ConcurrentObjectUseError, dns, joinall, sleep, socket, spawn
+from pycoro.loop import get_loop
+from pycoro.socket import connection_of
 from pycoro.task import Task
+from pycoro.waitingsocket import WaitingSocket
 
 
 @pytest.fixture
@@ -300,6 +303,31 @@ def test_default_timeout_and_nonblocking_type() -> None:
         assert (one.gettimeout(), one.type) == (0.0, socket.SOCK_STREAM)
 
 
+@pytest.mark.parametrize("kind", [socket.socket, stdlib.socket])
+@pytest.mark.parametrize("timeout", [None, 1.5])
+def test_what_is_accepted_is_as_if_made_by_the_constructor(
+    kind: type[stdlib.socket], timeout: float | None
+) -> None:
+    with kind() as listener, socket.socket() as client:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        client.connect(listener.getsockname())
+        socket.setdefaulttimeout(timeout)
+        try:
+            sock = connection_of(listener, listener._accept()[0])  # type: ignore[attr-defined]
+            made = socket.socket(
+                listener.family, listener.type, listener.proto, os.dup(sock.fileno())
+            )
+        finally:
+            socket.setdefaulttimeout(None)
+        with sock, made:
+            assert not os.get_blocking(sock.fileno())
+            names = [*WaitingSocket.__slots__, "family", "type", "proto", "_io_refs", "_closed"]
+            facts = [[getattr(one, name) for name in names] for one in (sock, made)]
+            assert facts[0] == facts[1]
+            assert sock.gettimeout() == timeout
+
+
 # ---- closing ----
 
 
@@ -369,7 +397,11 @@ def test_connections_and_datagrams_are_for_whoever_comes() -> None:
 
 
 def test_a_call_that_is_not_to_wait_does_not(pair: tuple[socket.socket, socket.socket]) -> None:
-    one, _ = pair
+    one, other = pair
+    for _ in range(2):  # after the second one it is known that nothing is there
+        reader = waiting(one.recv, 10)
+        other.sendall(b"x")
+        assert reader.get() == b"x"
     calls: list[Any] = [
         lambda: one.recv(1, socket.MSG_DONTWAIT),
         lambda: one.recv_into(bytearray(1), 1, socket.MSG_DONTWAIT),
@@ -403,6 +435,27 @@ def test_a_descriptor_number_that_is_used_again_is_watched_anew() -> None:
         number = one.detach()
         os.close(number)
         other.close()
+
+
+def test_a_closed_socket_whose_connection_lives_on_is_not_watched_any_more() -> None:
+    one, other = socket.socketpair()
+    reader = waiting(one.recv, 1)
+    other.sendall(b"x")
+    assert reader.get() == b"x"
+    twin = os.dup(one.fileno())  # so may a forked child have it
+    number = one.fileno()
+    one.close()
+    third, fourth = socket.socketpair()
+    with third, fourth, other, socket.socket(fileno=twin) as heir:
+        assert number in (third.fileno(), fourth.fileno())  # used again
+        readers = [waiting(end.recv, 1) for end in (third, fourth)]
+        other.sendall(b"y")
+        assert get_loop()._watches.poll(1.0) == []
+        assert [task.ready() for task in readers] == [False, False]
+        assert heir.recv(1) == b"y"
+        for end in (third, fourth):
+            end.sendall(b"z")
+        assert [task.get() for task in readers] == [b"z", b"z"]
 
 
 def test_dup_detach_and_fromfd(unix_pair: tuple[socket.socket, socket.socket]) -> None:

@@ -93,7 +93,7 @@ def test_a_peer_that_has_always_sent_more_over_tls(
 def test_a_peer_that_reads_as_fast_as_we_send(
     pair: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(socket, "_send", lambda end, data, flags: 1)
+    monkeypatch.setattr(socket, "_send", lambda end, data, flags=0: 1)
     assert turns_during(lambda: pair[0].sendall(bytes(CALLS))) >= FEWEST
 
 

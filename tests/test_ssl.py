@@ -5,10 +5,11 @@ from __future__ import annotations
 import ssl as stdlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pycoro import sleep, socket, spawn, ssl
+from pycoro import fail_after, sleep, socket, spawn, ssl
 
 CERTIFICATE = Path(__file__).parent / "data" / "localhost.pem"
 
@@ -216,3 +217,149 @@ def test_what_can_be_sent(pair: tuple[ssl.SSLSocket, ssl.SSLSocket]) -> None:
         client.sendall(b"x")
     with pytest.raises(OSError):
         client.recv(1)
+
+
+# ---- reads that wait at once, because nothing can be there ----
+
+
+class Counted:
+    """OpenSSL's side of a connection, which notes what each read gave, or its error's name."""
+
+    def __init__(self, channel: Any) -> None:
+        self.channel = channel
+        self.reads: list[Any] = []
+
+    def read(self, *args: Any) -> Any:
+        try:
+            self.reads.append(self.channel.read(*args))
+        except OSError as error:
+            self.reads.append(type(error).__name__)
+            raise
+        return self.reads[-1]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.channel, name)
+
+
+@pytest.fixture(params=[None, 10.0], ids=["no timeout", "timeout"])
+def reader(
+    pair: tuple[ssl.SSLSocket, ssl.SSLSocket], request: pytest.FixtureRequest
+) -> ssl.SSLSocket:
+    """The server's end, after a first message that it had to wait for."""
+    client, server = pair
+    server.settimeout(request.param)
+    first = spawn(server.recv, 100)
+    sleep(0)
+    client.sendall(b"first")
+    assert first.get() == b"first"
+    return server
+
+
+def test_a_read_of_what_has_not_come_yet_does_not_fail_first(
+    pair: tuple[ssl.SSLSocket, ssl.SSLSocket], reader: Any
+) -> None:
+    client, _ = pair
+    reader._sslobj = counted = Counted(reader._sslobj)
+    into = bytearray(100)
+
+    def echo() -> None:
+        for _ in range(2):
+            reader.sendall(reader.recv(100))
+            reader.sendall(into[: reader.recv_into(into)])
+
+    echoing = spawn(echo)
+    with fail_after(10):
+        for message in (b"one", b"two", b"three", b"four"):
+            client.sendall(message)
+            assert client.recv(100) == message
+        echoing.join()
+    first = ["SSLWantReadError"] if counted.reads[0] != b"one" else []
+    assert counted.reads == [*first, b"one", 3, b"three", 4]
+
+
+@pytest.mark.parametrize("end", [False, True], ids=["", "and the end"])
+def test_records_that_have_come_together_are_read_without_waiting_for_more(
+    pair: tuple[ssl.SSLSocket, ssl.SSLSocket], reader: ssl.SSLSocket, end: bool
+) -> None:
+    client, _ = pair
+    with fail_after(10):
+        for _ in range(3):
+            client.sendall(b"one")
+            client.sendall(b"two")
+            client.sendall(b"three")
+            assert [reader.recv(100) for _ in range(2)] == [b"one", b"two"]
+            assert [reader.recv(3), reader.recv(100)] == [b"thr", b"ee"]
+        if end:
+            reader.sendall(b"hello")
+            assert client.recv(100) == b"hello"  # and what TLS itself has sent: else it is a reset
+            client.sendall(b"last")
+            client.close()
+            assert [reader.recv(100) for _ in range(3)] == [b"last", b"", b""]
+
+
+def test_a_subclass_may_receive_by_reading(listener: socket.socket) -> None:
+    class Reading(ssl.SSLSocket):
+        def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
+            return self.read(buflen)
+
+    context = server_context()
+    context.sslsocket_class = Reading
+    accepting = spawn(lambda: context.wrap_socket(listener.accept()[0], server_side=True))
+    plain = socket.create_connection(listener.getsockname())
+    client = client_context().wrap_socket(plain, server_hostname="localhost")
+    with client, accepting.get() as server:
+        client.sendall(b"hello")
+        assert server.recv(100) == b"hello"
+
+
+def test_records_that_come_in_pieces(listener: socket.socket) -> None:
+    """By hand: the end of each piece is somewhere else in a record."""
+    incoming, outgoing = stdlib.MemoryBIO(), stdlib.MemoryBIO()
+    client = client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+    plain = socket.create_connection(listener.getsockname())
+    plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or pieces would be joined
+    log = []
+
+    def serve() -> None:
+        connection = server_context().wrap_socket(listener.accept()[0], server_side=True)
+        with connection:
+            while data := connection.recv(100):
+                log.append(data)
+            log.append(b"the end")
+
+    serving = spawn(serve)
+    while True:
+        try:
+            client.do_handshake()
+            break
+        except stdlib.SSLWantReadError:
+            plain.sendall(outgoing.read())
+            incoming.write(plain.recv(10_000))
+    plain.sendall(outgoing.read())
+    messages = [b"%d" % number * 20 for number in range(1, 10)]
+    for message in messages:
+        client.write(message)
+    stream = outgoing.read()
+    with fail_after(10), plain:
+        for start in range(0, len(stream), 37):
+            plain.sendall(stream[start : start + 37])
+            for _ in range(5):
+                sleep(0)
+        plain.shutdown(socket.SHUT_WR)
+        serving.join()
+    assert log == [*messages, b"the end"]
+
+
+def test_where_the_kernel_may_decrypt_its_buffer_is_not_asked(listener: socket.socket) -> None:
+    context = server_context()
+    context.options |= 1 << 3  # OP_ENABLE_KTLS
+    accepting = spawn(lambda: context.wrap_socket(listener.accept()[0], server_side=True))
+    plain = socket.create_connection(listener.getsockname())
+    client = client_context().wrap_socket(plain, server_hostname="localhost")
+    with client, accepting.get() as server, fail_after(10):
+        for message in (b"one", b"two", b"three"):
+            reading = spawn(server.recv, 100)
+            sleep(0)
+            client.sendall(message)
+            assert reading.get() == message
+            assert not server._watch.drained
