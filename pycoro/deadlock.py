@@ -3,7 +3,8 @@ report of who waits for what.
 
 A thread's loop that would sleep without end, with no timer and no descriptor to wait for, asks here
 first. Other threads may wake it: all but those that sleep in the same way, and idle workers. So
-when the last one falls asleep, or ends, it is noticed.
+when the last one falls asleep, or ends, it is noticed; of a thread that never had a loop, seconds
+later.
 
 report() is for any time: who waits in this thread, and who waits for each other. It begins with
 rings, for these are what has to be solved; those that wait for the same thing at the same place are
@@ -33,6 +34,7 @@ _asleep: set[Any] = set()  # loops that only another thread can wake
 _idle: set[Any] = set()  # workers that wait for work
 _gone = 0  # threads that are still counted, though a fork has left them behind
 
+LOOK_AGAIN = 3.0  # seconds: a thread without a loop does not say that it ends
 _PATIENCE = 100  # milliseconds, for a thread to begin
 _known_uncounted = 0  # threads that never do
 

@@ -223,7 +223,7 @@ class Loop(HubNames, Scheduler):
             return self.sleep_in_kernel(-1.0)
         if deadlock.may_be_woken(self):
             try:
-                return self.sleep_in_kernel(-1.0)
+                return self.sleep_in_kernel(deadlock.LOOK_AGAIN)
             finally:
                 deadlock.awake(self)
         self.interrupt_main(LoopExit(deadlock.explain(_native.thread_suspended())))

@@ -450,6 +450,20 @@ def test_it_comes_when_the_last_other_thread_ends() -> None:
     worker.join()
 
 
+def test_it_comes_when_the_last_thread_without_a_loop_has_ended(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Which tells nobody, so it is looked for."""
+    monkeypatch.setattr(deadlock, "LOOK_AGAIN", 0.001)
+    go = threading.Event()
+    worker = threading.Thread(target=go.wait)
+    worker.start()
+    pycoro.get_loop().call_soon(go.set)
+    with pytest.raises(LoopExit):
+        Event().wait()
+    worker.join()
+
+
 def test_it_does_not_come_while_a_thread_without_a_loop_may_set_it() -> None:
     event = Event()
     go = threading.Event()
