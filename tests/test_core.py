@@ -173,7 +173,7 @@ def test_a_send_that_arrives_before_it_has_returned_is_not_the_last() -> None:
     log: list[str] = []
     with hub.loop.async_() as watcher:
         watcher.start(log.append, "sent")
-        watcher.hub = SimpleNamespace(post_threadsafe=lambda arrive: arrive())  # type: ignore[assignment]
+        watcher.hub = SimpleNamespace(post_threadsafe=lambda arrive: arrive() or arrive)  # type: ignore[assignment]
         watcher.send()
         watcher.send()
         watcher.hub = hub
