@@ -229,6 +229,8 @@ static uintptr_t deliver(PyObject *object, PyObject *value, PyObject *more, int 
     struct pc_coro *to = address(&parcel, &carried);
     if (parcel.throwing != throwing)
         Py_CLEAR(answer); /* the error is the receiver's now, however long we are away */
+    if (to && !parcel.throwing) /* it may be the parent of one that has ended */
+        carried = pc_object_tell_apart(to, carried);
     uintptr_t result = to ? hand_over(to, carried, parcel.throwing) : 0;
     Py_XDECREF(answer);
     return result;
@@ -335,7 +337,7 @@ static struct pc_coro *body(struct pc_coro *me)
     pc_object_unbind_all(me);
     thread->leftover = me->kept;
     me->kept = NULL;
-    thread->carried = value;
+    thread->carried = failed ? value : pc_object_tell_apart(heir, value);
     thread->carried_throw = failed;
     return heir;
 }

@@ -112,6 +112,8 @@ static struct pc_coro *body(struct pc_coro *me)
     struct pc_coro *heir = living_parent(me);
     if (!heir)
         heir = ask_parents(me, &estate);
+    if (!estate.failed)
+        estate.value = pc_object_tell_apart(heir, estate.value);
     part(me, &estate);
     return heir;
 }

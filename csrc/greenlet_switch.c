@@ -225,6 +225,8 @@ static PyObject *deliver(PyObject *greenlet, const struct load *load)
     if (to->run && !load->error) { /* it begins */
         Py_SETREF(value, Py_NewRef(load->args));
         thread->keywords = Py_XNewRef(load->kwargs);
+    } else if (!load->error) { /* it may be the parent of one that has ended */
+        value = pc_object_tell_apart(to, value);
     }
     pc_greenlet_let_go_of(to, holds);
     return pass_over(thread, to, value, load->error != NULL, origin);

@@ -62,6 +62,17 @@ static inline int pc_object_waits(PyObject *object)
     return wait && wait != Py_None && wait != pc_object_broken_off;
 }
 
+/* `value`, which is taken over, is on its way to `to`, and nobody has asked whether that waits: an
+   empty tuple would pass for a wake-up there, any other value is refused. Runs no code. */
+static inline PyObject *pc_object_tell_apart(const struct pc_coro *to, PyObject *value)
+{
+    if (to->run || !to->object || !PyTuple_CheckExact(value) || PyTuple_GET_SIZE(value) != 0 ||
+        !pc_object_waits(to->object))
+        return value;
+    Py_DECREF(value); /* there is but one, which stays */
+    return Py_NewRef(Py_None);
+}
+
 /* The living coroutine that the object stands for, or NULL. */
 static inline struct pc_coro *pc_object_coro(PyObject *object)
 {

@@ -58,12 +58,12 @@ class Worker(_Base):  # type: ignore[misc,unused-ignore]
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """SIGTERM: what is under way may end."""
         self.alive = False
-        get_loop().call_soon_threadsafe(self._wake.set)
+        get_loop().post_threadsafe(self._wake.set)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
         """SIGQUIT and SIGINT: at once."""
         self.alive = False
-        get_loop().call_soon_threadsafe(Task.spawn, self._quit)
+        get_loop().post_threadsafe(Task.spawn, self._quit)
 
     def _quit(self) -> None:
         self.cfg.worker_int(self)
@@ -71,7 +71,7 @@ class Worker(_Base):  # type: ignore[misc,unused-ignore]
 
     def handle_usr1(self, sig: int, frame: FrameType | None) -> None:
         """SIGUSR1: new log files."""
-        get_loop().call_soon_threadsafe(Task.spawn, self.log.reopen_files)
+        get_loop().post_threadsafe(Task.spawn, self.log.reopen_files)
 
     # ---- serving ----
 

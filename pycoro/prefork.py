@@ -105,7 +105,7 @@ class Supervisor:
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Python's handler."""
         self._came.add(number)
-        get_loop().call_soon_threadsafe(self._wake.set)
+        get_loop().post_threadsafe(self._wake.set)
 
     def _supervise(self) -> None:
         loop = get_loop()

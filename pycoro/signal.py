@@ -81,7 +81,7 @@ def _deliver(number: int, frame: FrameType | None) -> None:
         loop = handler._loop
         if loop.closed:  # the thread has a new one
             loop = handler._loop = get_loop()
-        loop.call_soon_threadsafe(handler._call)
+        loop.post_threadsafe(handler._call)  # in vain, at the end of the process
 
 
 signal = _signal

@@ -46,7 +46,7 @@ class StopSignals:
         if number == signal.SIGINT:
             self._interrupted = True
             self._give_back(number)
-        self._loop.call_soon_threadsafe(self._stop)
+        self._loop.post_threadsafe(self._stop)
 
     def _give_back(self, number: int) -> None:
         former = self._former.pop(number)

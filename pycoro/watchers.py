@@ -12,7 +12,6 @@ from typing import Any
 from weakref import WeakSet
 
 from .checks import check_number, check_seconds
-from .entries import Handle
 from .errors import InvalidThreadUseError
 from .loop import Loop, get_loop
 from .os import waitpid
@@ -202,24 +201,26 @@ class AsyncWatcher(Watcher):
 
     def __init__(self, owner: Loop, ref: bool = True) -> None:
         super().__init__(owner, ref)
-        self._sent: Handle | None = None
+        self._sent = False
         self._process = 0  # in which the loop knows of it
 
     @property
     def pending(self) -> bool:
         """Has send() been called, and its turn not come?"""
-        return self._sent is not None
+        return self._sent
 
     def send(self) -> None:
         """From any thread or signal handler. Does nothing where it is not active."""
-        if self.active and self._sent is None:
-            self._sent = self.hub.post_threadsafe(self._arrive)
+        if self.active and not self._sent:
+            self._sent = True  # before it may arrive
+            self.hub.post_threadsafe(self._arrive)
 
     send_ignoring_arg = send
 
     def _arrive(self) -> None:
-        self._sent = None
-        self._fire()
+        if self._sent:  # else of two threads' that are one, or it has been stopped
+            self._sent = False
+            self._fire()
 
     def _begin(self) -> None:
         if self.ref:
@@ -230,6 +231,7 @@ class AsyncWatcher(Watcher):
         if self._process == os.getpid():  # a forked child's loop counts from 0
             self.hub.foreign -= 1
         self._process = 0
+        self._sent = False
 
 
 class SignalWatcher(Watcher):
@@ -264,11 +266,13 @@ class ChildWatcher(Watcher):
 
     def _reap(self) -> None:
         self.rpid, self.rstatus = waitpid(self.pid or -1, 0)
+        self._task = None  # stop() in the callback is not to end that
         self._fire()
 
     def _end(self) -> None:
         if self._task is not None:
             self._task.kill(block=False)
+            self._task = None
 
 
 class ForkWatcher(Watcher):

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,6 +151,33 @@ def test_a_child() -> None:
         watcher.start(done.set)
         assert done.wait(10)
         assert (watcher.rpid, os.waitstatus_to_exitcode(watcher.rstatus)) == (pid, 3)
+
+
+def test_stop_in_a_childs_callback_does_not_end_the_callback() -> None:
+    pid = os.posix_spawn("/bin/true", ["true"], {})
+    done = pycoro.event.Event()
+    with get_hub().loop.child(pid) as watcher:
+
+        def reaped() -> None:
+            watcher.stop()
+            pycoro.sleep(0)
+            done.set()
+
+        watcher.start(reaped)
+        assert done.wait(timeout=5)
+
+
+def test_a_send_that_arrives_before_it_has_returned_is_not_the_last() -> None:
+    """The loop may have had its turn while another thread is still in send()."""
+    hub = get_hub()
+    log: list[str] = []
+    with hub.loop.async_() as watcher:
+        watcher.start(log.append, "sent")
+        watcher.hub = SimpleNamespace(post_threadsafe=lambda arrive: arrive() or arrive)  # type: ignore[assignment]
+        watcher.send()
+        watcher.send()
+        watcher.hub = hub
+    assert log == ["sent", "sent"]
 
 
 def test_a_fork_is_told_of_in_the_child() -> None:

@@ -87,6 +87,47 @@ def test_a_child_that_ends_does_not_end_its_parents_wait(clean_loop: None) -> No
         task.get()
 
 
+def ending_into_a_wait(values: tuple[Any, ...], make: Any, running: Any) -> tuple[Any, Semaphore]:
+    """A task whose child, made by `make`, is called to end into its wait for a semaphore."""
+    lock = Semaphore(0)
+    inside: list[Any] = []
+
+    def parent() -> bool:
+        me = running()
+        child = make(lambda: (me.switch(), values)[1])
+        inside.append(child)
+        child.switch()
+        return lock.acquire()
+
+    task = spawn(parent)
+    sleep(0)
+    get_loop().call_soon(inside.pop().switch)
+    return task, lock
+
+
+@pytest.mark.parametrize(("make", "running"), [(Coroutine, pycoro.current), (greenlet, getcurrent)])
+def test_an_empty_tuple_as_a_childs_result_is_no_wake_up(
+    clean_loop: None, make: Any, running: Any
+) -> None:
+    task, lock = ending_into_a_wait((), make, running)
+    with pytest.raises(InvalidSwitchError):
+        task.get()
+    lock.release()
+    assert lock.counter == 1
+
+
+@pytest.mark.parametrize(("make", "running"), [(Coroutine, pycoro.current), (greenlet, getcurrent)])
+def test_nor_is_a_switch_to_an_ended_child(clean_loop: None, make: Any, running: Any) -> None:
+    def parent() -> bool:
+        child = make(lambda: None)
+        child.switch()
+        get_loop().call_soon(child.switch)
+        return Semaphore(0).acquire()
+
+    with pytest.raises(InvalidSwitchError):
+        spawn(parent).get()
+
+
 def test_a_turn_that_is_left_over_ends_no_later_wait(clean_loop: None) -> None:
     """One that is ready is switched to, ahead of its turn, which comes all the same."""
     log: list[str] = []
@@ -209,6 +250,22 @@ def test_a_loop_that_has_ended_refuses_callbacks(how: str) -> None:
         arguments = (0, print) if how == "call_later" else (print,)
         with pytest.raises(RuntimeError, match="the loop is closed"):
             getattr(loop, how)(*arguments)
+
+
+def test_a_signal_after_the_loops_end_is_no_error() -> None:
+    out = output_of(
+        """
+        import atexit, os, signal
+        def late():  # after our own, which is registered later
+            os.kill(os.getpid(), signal.SIGUSR1)
+            print("went on")
+        atexit.register(late)
+        import pycoro
+        pycoro.signal_handler(signal.SIGUSR1, print)
+        pycoro.sleep(0)
+        """
+    )
+    assert out == ["went on"]
 
 
 def test_what_has_links_in_a_loop_that_has_ended_can_still_be_set() -> None:

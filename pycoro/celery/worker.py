@@ -48,7 +48,7 @@ def _in_a_task(handler: Callable[..., Any]) -> Callable[[int, FrameType | None],
     loop = get_loop()
 
     def deliver(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(Task.spawn, handler, number, None)
+        loop.post_threadsafe(Task.spawn, handler, number, None)
 
     return deliver
 
