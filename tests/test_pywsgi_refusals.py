@@ -18,6 +18,7 @@ from web import CERTIFICATE, Client, ask, echo, hello, serving
 
 import pycoro
 from pycoro import socket
+from pycoro.pywsgi import connection
 
 pytestmark = pytest.mark.usefixtures("clean_loop")
 
@@ -280,6 +281,24 @@ def test_what_can_become_no_head_is_refused_at_once(data: bytes) -> None:
             client.send(bytes([byte]))
             pycoro.sleep(0)
         assert client.response().code == 400
+
+
+def test_empty_lines_are_skipped_at_one_stroke(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not each on its own, which would copy all that follows each time."""
+    copies: list[int] = []
+    skip = connection._skip_empty_lines
+
+    def count(buffer: bytes) -> Any:
+        found = skip(buffer)
+        if found:
+            copies.append(found.end())
+        return found
+
+    monkeypatch.setattr(connection, "_skip_empty_lines", count)
+    with serving(hello) as one, Client(one) as client:
+        client.send(b"\r\n" * 1000 + SMUGGLED)
+        assert client.response().code == 200
+    assert sum(copies) == 2000 and len(copies) < 10
 
 
 def test_a_slow_loris_is_told_off_while_others_are_served() -> None:

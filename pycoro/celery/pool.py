@@ -35,10 +35,15 @@ pycoro.celery has to be imported before the worker is made. Start it with python
 or import TaskPool from there and give it to the worker as its pool_cls.
 """
 
+WITH_BEAT = """\
+A worker of coroutines takes no --beat (-B), whose process could not go on after the fork. Run it \
+as a program of its own: celery -A app beat
+"""
+
 
 class TaskPool(base.BasePool):  # type: ignore[misc]
     """Celery makes it. `limit` tasks at most run at once. Errors: ImproperlyConfigured where the
-    standard library is not patched, or the worker has another loop."""
+    standard library is not patched, or the worker has another loop, or is to run beat."""
 
     Timer = timer.Timer
 
@@ -46,11 +51,15 @@ class TaskPool(base.BasePool):  # type: ignore[misc]
     is_green = True
     task_join_will_block = False
 
+    with_beat = False  # is that wanted of the worker?
+
     def __init__(self, *args: Any, **options: Any) -> None:
         if not (monkey.is_module_patched("socket") and monkey.is_module_patched("threading")):
             raise ImproperlyConfigured(NOT_PATCHED)
         if options.get("threads") is False:
             raise ImproperlyConfigured(NOT_PREPARED)
+        if self.with_beat:
+            raise ImproperlyConfigured(WITH_BEAT)
         super().__init__(*args, **options)
         self.timeout: float | None = options.get("timeout")
         self.soft_timeout: float | None = options.get("soft_timeout")
@@ -111,7 +120,8 @@ class TaskPool(base.BasePool):  # type: ignore[misc]
 
     def _run(self, job: Job) -> None:
         try:
-            job.run()
+            if not job.over:  # at the worker's end: it is not accepted, so another one gets it
+                job.run()
         finally:
             del self._jobs[job.number]
             self._room.release()
@@ -173,4 +183,5 @@ class TaskPool(base.BasePool):  # type: ignore[misc]
 def _prepare(sender: Any, **named: Any) -> None:
     pool = get_implementation(sender.pool_cls)
     if isinstance(pool, type) and issubclass(pool, TaskPool):
+        pool.with_beat = bool(sender.options.get("beat"))
         worker.prepare(sender)

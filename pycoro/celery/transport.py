@@ -4,6 +4,9 @@ A worker that has taken all that it may asks for more when a task has ended. Her
 so it would wait for two seconds each time: that wait is broken off, as if its time were over. And
 messages that a worker had which is lost come back once their time is over, by a timer there; here
 nobody would see to that.
+
+When the server goes, kombu gives the connection up, and then would give back by it what is not yet
+acknowledged; of that attempt's AttributeError a worker dies. The server has all that.
 """
 
 from __future__ import annotations
@@ -90,7 +93,18 @@ class _Poller(redis.MultiChannelPoller):  # type: ignore[misc]
                 return  # all channels share what is unacknowledged
 
 
+class _QoS(redis.QoS):  # type: ignore[misc]
+    """What a channel has taken, and not acknowledged."""
+
+    def restore_unacked(self, client: Any = None) -> None:
+        if self.channel.connection.client is None:  # given up
+            self._delivered.clear()
+        else:
+            super().restore_unacked(client)
+
+
 def install() -> None:
     """For connections that are made from now on."""
+    redis.Channel.QoS = _QoS
     redis.MultiChannelPoller = _Poller
     redis.sleep = _sleep

@@ -21,6 +21,7 @@ _RECEIVE = 65536  # bytes at a time
 _SLICE = 262144  # bytes of a response that must get away within `send_timeout`
 _JOIN = 16384  # bytes up to which two pieces are copied to be sent at once
 _LINGER = 1 << 18  # bytes that are read of a refused client's, so that it reads our answer
+_skip_empty_lines = re.compile(rb"(?:\r\n)+").match
 _find_bare_lf = re.compile(rb"(?<!\r)\n").search
 _receive = socket.recv  # whatever TLS may say
 _LEAVE = float("inf")
@@ -62,8 +63,8 @@ class Connection:
         while True:
             if buffer:
                 end = buffer.find(b"\r\n\r\n", start) + 4
-                if buffer.startswith(b"\r\n"):  # RFC 9112, section 2.2
-                    buffer = buffer[2:]
+                if empty := _skip_empty_lines(buffer):  # RFC 9112, section 2.2
+                    buffer = buffer[empty.end() :]
                     start = 0
                     continue
                 if end > 3 or len(buffer) > server.max_request_line:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from functools import cache
 from typing import Any
 
@@ -68,6 +69,13 @@ def hold(name: str) -> str:
 
 early = app.task(name="early")(hold)
 late = app.task(name="late", acks_late=True)(hold)
+
+
+@app.task(name="sit", acks_late=True)
+def sit(name: str) -> None:
+    """Waits for nothing of the server's, once it has begun."""
+    server().rpush("began", name)
+    time.sleep(PATIENCE)
 
 
 @app.task(name="hurry")

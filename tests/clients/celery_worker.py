@@ -82,9 +82,16 @@ class Worker:
 
 @contextmanager
 def worker(
-    port: int, folder: Path, queue: str, *options: str, name: str = "", **environment: str
+    port: int,
+    folder: Path,
+    queue: str,
+    *options: str,
+    name: str = "",
+    gossip: bool = False,
+    **environment: str,
 ) -> Iterator[Worker]:
-    """It takes tasks in the block, and is gone after it."""
+    """It takes tasks in the block, and is gone after it. With gossip, it has one connection to the
+    broker more."""
     path = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
     name = f"{name or queue}@here"
     log = folder / f"{name}.log"
@@ -93,7 +100,8 @@ def worker(
             [
                 *(sys.executable, "-m", "pycoro.celery", "-A", "clients.celery_app", "worker"),
                 *("-Q", queue, "-n", name, "-l", "INFO"),
-                *("--without-gossip", "--without-mingle", "--without-heartbeat", *options),
+                *("--without-mingle", "--without-heartbeat", *options),
+                *([] if gossip else ["--without-gossip"]),
             ],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": path, "PYCORO_REDIS": str(port), **environment},

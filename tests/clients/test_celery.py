@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from clients.celery_worker import (
     server,
     worker,
 )
+from clients.servers import free_port, running
 from pycoro.celery.__main__ import find_command, main, with_pool
 
 COUNT = 200
@@ -213,6 +215,28 @@ def test_nothing_is_lost_with_a_worker(broker: tuple[int, Path]) -> None:
         assert server().llen("pair") == 0
 
 
+def test_a_worker_outlives_its_server(tmp_path: Path) -> None:
+    """Though a late task is under way, which cannot be given back to a server that has gone."""
+    port = free_port()
+    command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+
+    def begins(task: str, name: str) -> None:
+        with (
+            app.connection(f"redis://127.0.0.1:{port}/0") as connection,
+            celery_app.redis.Redis(port=port) as own,
+        ):
+            app.send_task(task, [name], queue="moved", connection=connection, ignore_result=True)
+            one.wait_until(lambda: own.lpop("began") == name.encode())
+
+    with ExitStack() as stack:
+        with running(command, tmp_path, port, stop=signal.SIGKILL):
+            one = stack.enter_context(worker(port, tmp_path, "moved", gossip=True))
+            begins("sit", "here")
+        one.wait_until(lambda: "Cannot connect to" in one.told())
+        with running(command, tmp_path, port):
+            begins("sit", "there")
+
+
 # ---- the command ----
 
 
@@ -256,3 +280,16 @@ def test_an_unpatched_worker_is_told_what_to_do(broker: tuple[int, Path]) -> Non
     )
     assert done.returncode == 1
     assert "python -m pycoro.celery -A app worker" in done.stderr
+
+
+def test_a_worker_with_beat_is_told_what_to_do(broker: tuple[int, Path]) -> None:
+    done = subprocess.run(
+        [sys.executable, *["-m", "pycoro.celery", "-A", "clients.celery_app", "worker", "-B"]],
+        cwd=TESTS,
+        env={**os.environ, "PYTHONPATH": str(TESTS.parent), "PYCORO_REDIS": str(broker[0])},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert "celery -A app beat" in done.stderr

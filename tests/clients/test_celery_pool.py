@@ -230,6 +230,16 @@ def test_terminate_kills_what_runs(make: Callable[..., Any]) -> None:
     assert pool.info["running-tasks"] == 0
 
 
+def test_what_has_not_begun_is_not_accepted_at_the_end(make: Callable[..., Any]) -> None:
+    """Else its message would be acknowledged, and nobody would do it."""
+    log: list[Any] = []
+    pool = make(1)
+    apply(pool, log, log.append, "called")
+    pool.terminate()
+    assert log == []
+    assert pool.info["free-slots"] == 1
+
+
 def test_what_is_not_patched_or_prepared_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ImproperlyConfigured, match=r"python -m pycoro\.celery"):
         TaskPool(3)
@@ -297,6 +307,15 @@ def test_a_task_s_end_breaks_off_the_wait_of_who_may_take_no_more(
     transport.task_has_ended()  # nobody waits so any more
     other.get()
     assert time.now - start == 200
+
+
+def test_nothing_is_given_back_by_a_connection_that_is_given_up() -> None:
+    """As kombu would when it closes that once more, and fail."""
+    channel = SimpleNamespace(connection=SimpleNamespace(client=None), do_restore=True)
+    unacknowledged = transport._QoS(channel)
+    unacknowledged._quick_append("tag", "message")
+    unacknowledged.restore_unacked_once()
+    assert not unacknowledged._delivered
 
 
 def test_one_of_those_who_wait_for_results_reads_for_all() -> None:
