@@ -118,6 +118,7 @@ void pc_py_release(void *thread)
     PyThreadState *tstate = thread;
     tstate->context_ver++;
     Py_CLEAR(tstate->context);
+    Py_CLEAR(tstate->exc_info->exc_value); /* None, which the first `except` has left here */
 }
 
 int pc_py_exhaust(void *thread)

@@ -12,6 +12,7 @@ import pytest
 from helpers import ROOT, output_of, run_python
 
 from pycoro import Coroutine, _native, current
+from pycoro.greenlet import greenlet
 
 
 @pytest.fixture(params=[1, 7, 100])
@@ -89,6 +90,21 @@ def test_objects_are_balanced() -> None:
         round_()
         counts.append((len(gc.get_objects()), _native.count_in_use()))
     assert counts[3:] == [counts[3]] * 7
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="None is immortal there")
+def test_an_error_that_was_handled_leaves_no_reference_to_none() -> None:
+    def run() -> None:
+        try:
+            raise KeyError
+        except KeyError:
+            pass
+
+    before = sys.getrefcount(None)
+    for _ in range(1000):
+        Coroutine(run).switch()
+        greenlet(run).switch()
+    assert sys.getrefcount(None) - before < 100
 
 
 def test_weak_value_tables() -> None:
