@@ -52,7 +52,7 @@ def _cpu_of_children() -> float:
 
 def parse(report: str, complaint: str = "") -> Load:
     rate = re.search(r"Requests/sec: +([\d.]+)", report)
-    latencies = dict(re.findall(r"^ +(50|99)% +([\d.]+[a-z]+)$", report, re.MULTILINE))
+    latencies = dict(re.findall(r"^ +(50|99)% +([\d.]+[a-z]+) *$", report, re.MULTILINE))
     count = re.search(r"(\d+) requests in", report)
     if not rate or not count or len(latencies) != 2:
         raise RuntimeError(f"wrk's report has no figures:\n{report}{complaint}")
