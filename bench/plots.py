@@ -221,13 +221,13 @@ def draw_wsgi(all_results: Sequence[Results]) -> Any:
         series = {
             name: [one.figures.get(name, 0.0) * scale for one in row.values()] for name in names
         }
-        _draw_bars(rates, series, colours, text)
+        _draw_bars(rates, series, colours, text.format)
         rates.set_ylabel("thousand requests per second")
         series = {
             name: [one.details.get(name, {}).get("p99 latency (ms)", 0.0) for one in row.values()]
             for name in names
         }
-        _draw_bars(latencies, series, colours, "{:,.3g}")
+        _draw_bars(latencies, series, colours, _three_figures)
         latencies.set_yscale("log")
         latencies.margins(y=0.25)
         latencies.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
@@ -240,8 +240,15 @@ def draw_wsgi(all_results: Sequence[Results]) -> Any:
     return figure
 
 
+def _three_figures(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
 def _draw_bars(
-    axis: Any, series: dict[str, list[float]], colours: dict[str, str], text: str
+    axis: Any,
+    series: dict[str, list[float]],
+    colours: dict[str, str],
+    label: Callable[[float], str],
 ) -> None:
     """A bar for each name, side by side in each group; of 0, that it was not measured. A name that
     was measured nowhere is left out."""
@@ -253,7 +260,7 @@ def _draw_bars(
         axis.bar(lefts, heights, width * 0.95, color=colours[name], label=name)
         for left, height in zip(lefts, heights, strict=True):
             axis.annotate(
-                text.format(height) if height else "not measured",
+                label(height) if height else "not measured",
                 (left, height),
                 (0, 3),
                 textcoords="offset points",
@@ -282,7 +289,7 @@ def _draw_grouped(all_results: Sequence[Results], titles: Sequence[str]) -> Any:
             name: [one.figures.get(name, 0.0) * scale if one else 0.0 for one in found]
             for name in names
         }
-        _draw_bars(axis, series, colours, text)
+        _draw_bars(axis, series, colours, text.format)
         axis.set_xticks(range(len(found)), [f"Python {_version(one)}" for one in all_results])
         axis.tick_params(labelbottom=True)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
