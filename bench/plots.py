@@ -70,8 +70,8 @@ def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
 
 
 def draw_ratios(all_results: Sequence[Results]) -> Any:
-    """A panel for each goal that is a ratio to a peer, a bar for each version, the goal a line. WSGI
-    servers have a picture of their own."""
+    """A panel for each goal that is a ratio to a peer, a bar for each version, the goal a line.
+    WSGI servers have a picture of their own."""
     goals: dict[str, tuple[Goal, Comparison]] = {}
     for results in all_results:
         for comparison in results.comparisons:

@@ -422,7 +422,8 @@ def test_threads_have_loops_of_their_own_that_end_with_them() -> None:
     for thread in threads:
         thread.join()
     assert sorted(results) == [(number, 10) for number in range(10)]
-    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    # One that an earlier test's thread still had may have been closed meanwhile.
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
 
 
 def test_fork_in_a_task_leaves_both_loops_working() -> None:
