@@ -398,7 +398,7 @@ def test_connections_leave_nothing_behind() -> None:
         round_()
         before = round_()
         after = round_()
-        assert after[1] == before[1]
+        assert after[1] <= before[1]
         assert after[0] - before[0] < 300
 
 
