@@ -187,7 +187,7 @@ def draw_echo(all_results: Sequence[Results]) -> Any:
 
 
 def draw_connections(all_results: Sequence[Results]) -> Any:
-    """Of rate and CPU time, the one that goals are about."""
+    """Of rates and CPU times, those that goals are about."""
     judged = {
         one.title
         for results in all_results

@@ -16,7 +16,8 @@ uintptr_t pc_base(void);
    slots this library alone writes _handle: True where there is a living coroutine, else None. It
    reads _parent, _name, _stack_size and _thread, and takes what is in _entry and _context at the
    start. Where _wait is neither None nor `broken_off`, something else is to wake the coroutine: a
-   switch to it raises refuse()'s exception in there. The hooks, which are called with what is in parentheses:
+   switch to it raises refuse()'s exception in there.
+   The hooks, which are called with what is in parentheses:
    finish(object, value, failed) when a coroutine's run has ended, on its stack, unless its result
    simply goes to its living parent: gives (object, value, failed), who goes on and with what. Also
    when one that ended before is switched to, with None: who is in its place;

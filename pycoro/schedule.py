@@ -89,9 +89,7 @@ class Scheduler(Coroutine):
         it is not callable, RuntimeError where the loop has ended."""
         if self.closed or not callable(callback):
             self._refuse_callback(callback)
-        handle = Handle(callback, args)
-        self.ready.append(handle)
-        return handle
+        return self.post(callback, *args)
 
     def call_soon_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """Like call_soon(), from any thread or signal handler; wakes the loop."""
@@ -116,8 +114,7 @@ class Scheduler(Coroutine):
 
     def post_threadsafe(self, callback: Callable[..., Any], *args: Any) -> Handle:
         """The runtime's call_soon_threadsafe()."""
-        handle = Handle(callback, args)
-        self.ready.append(handle)
+        handle = self.post(callback, *args)
         if self._wakeup.is_asleep:  # else it looks at `ready` once more before it sleeps
             self._wakeup.wake()
         return handle

@@ -54,7 +54,11 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 SETTINGS = (
-    *("max_body", "keepalive_timeout", "head_timeout", "body_timeout", "stop_timeout"),
+    "max_body",
+    "keepalive_timeout",
+    "head_timeout",
+    "body_timeout",
+    "stop_timeout",
     "worker_timeout",
 )
 
