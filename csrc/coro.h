@@ -85,12 +85,27 @@ static inline int pc_coro_is_open(const struct pc_coro *coro, const void *owner)
 void pc_coro_settle(struct pc_thread *thread);
 void pc_coro_put_dead_away(struct pc_thread *thread);
 
+/* Where there are so many coroutines that each has left the processor's caches when its turn comes,
+   what it needs at once lies on both sides of its record: the C stack of a wait (0.7 to 1.2 KiB, by
+   CPython's version) and the frames that wait. Coming upon one line after the other takes as many
+   waits for memory; asked for all together they take few. One of two lines is enough, for processors
+   fetch pairs; what is in the cache costs nothing, and any address may be asked for. */
+static inline void pc_coro_prefetch(const struct pc_coro *coro)
+{
+    enum { PAIR = 128, BELOW = 10, ABOVE = 10 };
+    const char *at = (const char *)coro;
+#pragma GCC unroll 20
+    for (int pair = -BELOW; pair < ABOVE; pair++)
+        __builtin_prefetch(at + pair * PAIR, 1);
+}
+
 /* Goes on in `to`, which is open to this thread; returns when somebody switches back. */
 static inline void pc_coro_switch(struct pc_thread *thread, struct pc_coro *to)
 {
     struct pc_coro *from = thread->current;
     if (to == from)
         return;
+    pc_coro_prefetch(to);
     if (from->tripped)
         pc_coro_settle(thread);
     pc_py_save(&from->py, thread->owner);
