@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include "stack.h"
 
+#include "free.h"
 #include "pages.h"
 
 #include <stdatomic.h>
@@ -37,6 +38,7 @@ struct pc_slab {
     char *memory;
     size_t span, extra; /* bytes of each span in all, and of extra in it */
     size_t count, made, cut; /* spans in all, made into stacks, handed out at least once */
+    struct pc_free warm, cold;
     struct pc_stack stacks[];
 };
 
@@ -46,7 +48,7 @@ struct pc_class {
     size_t next_count; /* spans of the next slab: doubles until SLAB_MOST */
     size_t stacks;     /* spans of all slabs */
     struct pc_slab *open;
-    struct pc_stack *warm, *cold;
+    struct pc_free *warm, *cold; /* or NULL */
 };
 
 /* Guarded by the caller's lock, but for `slabs`, which a signal handler may walk. */
@@ -163,8 +165,7 @@ static void put_into_quarantine(struct pc_stack *stack)
         abort();
     drop_pages(oldest->shut, pc_stack_end(oldest));
     oldest->used = 0;
-    oldest->next = oldest->slab->class->cold;
-    oldest->slab->class->cold = oldest;
+    pc_free_add(&oldest->slab->class->cold, &oldest->slab->cold, oldest);
 }
 #endif
 
@@ -254,15 +255,11 @@ struct pc_stack *pc_stack_get(size_t size, size_t reserve, enum pc_stack_error *
     struct pc_class *class = find_class(round_up(size, reserve), reserve);
     if (!class)
         return NULL;
-    struct pc_stack *stack = class->warm;
-    if (stack) {
-        class->warm = stack->next;
+    struct pc_stack *stack = pc_free_take(&class->warm);
+    if (stack)
         warm_count--;
-    } else if ((stack = class->cold)) {
-        class->cold = stack->next;
-    } else if (!(stack = cut_stack(class, error))) {
+    else if (!(stack = pc_free_take(&class->cold)) && !(stack = cut_stack(class, error)))
         return NULL;
-    }
     *error = PC_STACK_OK;
     stack->next = NULL;
     in_use_count++;
@@ -296,16 +293,14 @@ void pc_stack_put(struct pc_stack *stack)
     if (warm_count >= WARM_MOST) {
         drop_pages(stack->shut, pc_stack_end(stack));
         stack->used = 0;
-        stack->next = class->cold;
-        class->cold = stack;
+        pc_free_add(&class->cold, &stack->slab->cold, stack);
         return;
     }
     if (got_deep(stack))
         drop_pages(stack->shut, (char *)(((uintptr_t)stack->border - KEEP_DEPTH + PAGE) &
                                          -(uintptr_t)PAGE));
     stack->used = 1;
-    stack->next = class->warm;
-    class->warm = stack;
+    pc_free_add(&class->warm, &stack->slab->warm, stack);
     warm_count++;
 }
 
