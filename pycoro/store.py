@@ -275,10 +275,12 @@ class Store(Exchange):
     def _accept_get(self, peek: bool = False) -> Any:
         self._promised -= 1  # first: see exchange.py
         try:
-            item = self._take(peek, 0)
-        except BaseException:
-            self._call_getters()
-            raise
+            item = self._get() if self._atomic and not peek else self._take(peek, 0)
+        except BaseException as error:
+            if not (self._atomic and isinstance(error, IndexError)):
+                self._call_getters()
+                raise
+            item = NOTHING  # another thread has been quicker
         if item is NOTHING:
             if self.is_shutdown:
                 raise ShutDown
