@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import select
 import socket as stdlib
 import ssl
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from web import CERTIFICATE, Client, Log, ask, echo, hello, respond, serving
 
 import pycoro
 from pycoro import pywsgi, server
+from pycoro.pywsgi.connection import IDLE
 
 pytestmark = pytest.mark.usefixtures("clean_loop")
 
@@ -895,7 +897,20 @@ def test_stop_ends_idle_connections_and_lets_requests_end() -> None:
             assert idle.rest() == new.rest() == busy.rest() == b""
 
 
-def test_stop_lets_a_request_end_that_has_come_by_then() -> None:
+def has_come(one: pywsgi.WSGIServer) -> None:
+    """Something is there for its only connection, and nobody has had a turn meanwhile."""
+    (connection,) = one.watchman.connections
+    assert select.select([connection.socket], [], [], 30)[0]
+
+
+def becomes_idle(one: pywsgi.WSGIServer) -> None:
+    (connection,) = one.watchman.connections
+    while connection.state != IDLE:
+        pycoro.sleep(0)
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_stop_lets_a_request_end_that_has_come_by_then(tls: bool) -> None:
     """While the former one was answered, with no word yet that it would be the last."""
     begun, go_on = pycoro.event.Event(), pycoro.event.Event()
 
@@ -906,16 +921,66 @@ def test_stop_lets_a_request_end_that_has_come_by_then() -> None:
         go_on.wait()
         yield b" half"
 
-    with serving(application) as one, Client(one) as client:
+    settings = {"certfile": CERTIFICATE} if tls else {}
+    with serving(application, **settings) as one, Client(one, tls) as client:
         client.send(GET)
         begun.wait()
         stopping = pycoro.spawn(one.stop, timeout=30)
         while not one.draining:
             pycoro.sleep(0)
         client.send(GET)
+        has_come(one)
         go_on.set()
         responses = client.response(), client.response()
         assert [response.body for response in responses] == [b"first half"] * 2
         assert [response.closes for response in responses] == [False, True]
         assert client.rest() == b""
         stopping.get()
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_stop_lets_a_request_end_that_the_loop_has_not_seen(tls: bool) -> None:
+    settings = {"certfile": CERTIFICATE} if tls else {}
+    with serving(hello, **settings) as one, Client(one, tls) as client:
+        client.get()
+        becomes_idle(one)
+        client.send(GET)
+        has_come(one)
+        one.drain()
+        response = client.response()
+        assert (response.body, response.closes) == (b"hello", True)
+        assert client.rest() == b""
+
+
+@pytest.mark.parametrize("served", [0, 1])
+def test_stop_is_not_held_open_by_half_a_record_of_tls(served: int) -> None:
+    """Which is for nothing: the watchman comes again. He goes a round in a quarter of the least."""
+    with (
+        serving(hello, certfile=CERTIFICATE, linger_timeout=0.02) as one,
+        Client(one, tls=True) as client,
+    ):
+        for _ in range(served):
+            client.get()
+        while not one.watchman.connections:
+            pycoro.sleep(0)
+        becomes_idle(one)
+        stdlib.socket.send(client.sock, b"\x17\x03\x03\x00\xff half")
+        has_come(one)
+        one.drain()
+        assert client.rest() == b""
+
+
+def test_stop_is_not_held_open_by_who_never_stops_to_send() -> None:
+    class AlwaysSends(pywsgi.WSGIHandler):
+        def _has_come(self) -> bool:
+            return True
+
+    with (
+        serving(hello, certfile=CERTIFICATE, handler_class=AlwaysSends) as one,
+        Client(one, tls=True) as client,
+    ):
+        client.get()
+        becomes_idle(one)
+        one.stop(timeout=0.02)
+        assert one.watchman.connections == set()
+        assert client.rest() == b""
