@@ -23,6 +23,7 @@ from clients.celery_worker import (
     celery_app,
     exceptions,
     go,
+    kill_one_of,
     left,
     server,
     worker,
@@ -190,26 +191,12 @@ def test_a_cold_shutdown_gives_tasks_back(broker: tuple[int, Path]) -> None:
 
 
 def test_nothing_is_lost_with_a_worker(broker: tuple[int, Path]) -> None:
-    numbers = set(range(60))
     soon = {"PYCORO_VISIBILITY": "2"}
-
-    def members(name: str) -> set[int]:
-        return {int(number) for number in server().smembers(name)}
-
-    def lost() -> set[int]:
-        return members("begun-one@here") - members("noted-one@here")
-
     with (
         worker(*broker, "pair", "-c", "5", name="one", PYCORO_STUCK="1", **soon) as one,
         worker(*broker, "pair", "-c", "5", name="two", **soon) as two,
     ):
-        for number in numbers:
-            one.send("note", number)
-        one.wait_until(lambda: len(lost()) == 5)
-        assert one.end(signal.SIGKILL) == -signal.SIGKILL
-        assert len(lost()) == 5
-        two.wait_until(lambda: lost() <= members("noted-two@here"))
-        two.wait_until(lambda: members("noted-one@here") | members("noted-two@here") == numbers)
+        kill_one_of(one, two)
         two.wait_until(lambda: server().hlen("unacked") == 0)
         assert server().llen("pair") == 0
 
