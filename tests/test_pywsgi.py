@@ -6,7 +6,6 @@ import io
 import logging
 import socket as stdlib
 import ssl
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from wsgiref.validate import validator
@@ -872,50 +871,3 @@ def test_many_connections_and_a_pool() -> None:
         tasks = [pycoro.spawn(ask, one, CLOSE) for _ in range(50)]
         assert all(task.get(timeout=30).endswith(b"hello") for task in tasks)
     assert len(one.log) == 50
-
-
-def test_stop_ends_idle_connections_and_lets_requests_end() -> None:
-    begun = pycoro.event.Event()
-
-    def application(environ: Any, start_response: Any) -> Any:
-        begun.set()
-        pycoro.sleep(0.02)
-        start_response("200 OK", [])
-        return [b"done"]
-
-    with serving(application) as one:
-        with Client(one) as idle, Client(one) as new, Client(one) as busy:
-            assert idle.get().body == b"done"
-            begun.clear()
-            busy.send(GET)
-            begun.wait()
-            one.stop(timeout=30)
-            response = busy.response()
-            assert (response.body, response.closes) == (b"done", True)
-            assert idle.rest() == new.rest() == busy.rest() == b""
-
-
-def test_stop_lets_a_request_end_that_has_come_by_then() -> None:
-    """While the former one was answered, with no word yet that it would be the last."""
-    begun, go_on = pycoro.event.Event(), pycoro.event.Event()
-
-    def application(environ: Any, start_response: Any) -> Iterator[bytes]:
-        start_response("200 OK", [("Content-Length", "10")])
-        yield b"first"
-        begun.set()
-        go_on.wait()
-        yield b" half"
-
-    with serving(application) as one, Client(one) as client:
-        client.send(GET)
-        begun.wait()
-        stopping = pycoro.spawn(one.stop, timeout=30)
-        while not one.draining:
-            pycoro.sleep(0)
-        client.send(GET)
-        go_on.set()
-        responses = client.response(), client.response()
-        assert [response.body for response in responses] == [b"first half"] * 2
-        assert [response.closes for response in responses] == [False, True]
-        assert client.rest() == b""
-        stopping.get()

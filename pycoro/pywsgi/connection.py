@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import _socket
 import re
-from socket import MSG_MORE, SHUT_RD, SHUT_RDWR, SHUT_WR
+from socket import MSG_DONTWAIT, MSG_MORE, MSG_PEEK, SHUT_RD, SHUT_RDWR, SHUT_WR
 from typing import Any
 
 from ..loop import get_loop
@@ -77,9 +77,13 @@ class Connection:
                     self.state = HEAD
                     self.end = server.now + server.head_timeout
             elif server.draining and self._served:
-                if server.ssl_enabled:
+                # What has come by now is served, and nothing after it.
+                if not server.ssl_enabled:
+                    self._shut(SHUT_RD)
+                elif self._has_come():
+                    self.end = 0.0  # the watchman's, should it be no request
+                else:
                     return None
-                self._shut(SHUT_RD)  # what has come by now is served, and nothing after it
             try:
                 data = self.socket.recv(_RECEIVE)
             except OSError:
@@ -213,21 +217,31 @@ class Connection:
 
     def _end_reading(self) -> None:
         """recv() finds the end. Not with TLS, which would complain to the client: there, the wait
-        for the next request is broken off. One that has just been woken is left alone; if that was
-        for nothing, the watchman comes again, as its time is still over."""
+        for the next request is broken off. One that has just been woken is left alone, and one
+        that the loop is about to wake for what might be a request; if that was for nothing, the
+        watchman comes again, as its time is still over."""
         if not self.server.ssl_enabled or self.state == BODY:
             self._shut(SHUT_RD)
             return
         loop = self._coroutine._thread.loop
 
         def break_off() -> None:
-            if self.state in (IDLE, HEAD):  # so this is what it waits for
+            if self.state == IDLE and self._has_come():
+                self._expired = False
+            elif self.state in (IDLE, HEAD):  # so this is what it waits for
                 loop.break_off(self._coroutine, TimeoutError("timed out"))
 
         if loop is get_loop():
             break_off()
         elif loop is not None:
             loop.post_threadsafe(break_off)
+
+    def _has_come(self) -> bool:
+        """Has the kernel bytes that have not been read? OpenSSL leaves none there when it waits."""
+        try:
+            return bool(_socket.socket.recv(self.socket, 1, MSG_PEEK | MSG_DONTWAIT))
+        except OSError:
+            return False
 
     def _shut(self, how: int) -> None:
         try:

@@ -1,7 +1,7 @@
-"""The Celery application of test_celery.py, for the workers and for who sends them tasks.
+"""The Celery application of the tests of workers, for those and for who sends them tasks.
 
-Tasks wait in the Redis server, where a test can see that they have begun, and let them go on. What
-they were left by is told of there as well, for a result does not say that.
+Tasks wait in the Redis server, whichever the broker is: there a test can see that they have begun,
+and let them go on. What they were left by is told of there as well, for a result does not say that.
 """
 
 from __future__ import annotations
@@ -21,29 +21,36 @@ PATIENCE = 60  # seconds that a test waits for what is to come
 app = Celery("celery_app")
 app.conf.update(
     broker_connection_retry_on_startup=True,
-    broker_transport_options={  # what a lost worker had comes back in so many seconds
-        "visibility_timeout": float(os.environ.get("PYCORO_VISIBILITY", "3600")),
-        "unacked_mutex_expire": 2,
-        "unacked_restore_interval": 1,
-        "unacked_restore_throttle": 1,
-    },
     task_reject_on_worker_lost=True,
     worker_prefetch_multiplier=1,
 )
 
 
-def configure(port: int) -> None:
-    app.conf.broker_url = app.conf.result_backend = f"redis://127.0.0.1:{port}/0"
+def configure(port: int, broker: str | None = None) -> None:
+    """`port`: of Redis, which is also the broker where there is no other."""
+    app.conf.result_backend = f"redis://127.0.0.1:{port}/0"
+    app.conf.broker_url = broker or app.conf.result_backend
+    if broker is None:
+        # What a lost worker had comes back in so many seconds.
+        app.conf.broker_transport_options = {
+            "visibility_timeout": float(os.environ.get("PYCORO_VISIBILITY", "3600")),
+            "unacked_mutex_expire": 2,
+            "unacked_restore_interval": 1,
+            "unacked_restore_throttle": 1,
+        }
 
 
 @cache
+def server_at(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, max_connections=1000, socket_timeout=2 * PATIENCE)
+
+
 def server() -> redis.Redis:
-    port = int(app.conf.broker_url.rpartition(":")[2].partition("/")[0])
-    return redis.Redis(port=port, max_connections=1000, socket_timeout=2 * PATIENCE)
+    return server_at(app.conf.result_backend)
 
 
 if "PYCORO_REDIS" in os.environ:
-    configure(int(os.environ["PYCORO_REDIS"]))
+    configure(int(os.environ["PYCORO_REDIS"]), os.environ.get("PYCORO_BROKER"))
 
 
 @app.task(name="nap", bind=True)

@@ -1,12 +1,13 @@
-"""Celery's workers for test_celery.py: processes, what they are sent, and what they say.
+"""Celery's workers for the tests of them: processes, what they are sent, and what they say.
 
-Skips who imports it where Celery or the server is missing.
+Skips who imports it where Celery or the Redis server is missing.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -35,16 +36,19 @@ server = celery_app.server
 
 
 class Worker:
-    """A process. `queue` is whose tasks it takes."""
+    """A process. `queue` is whose tasks it takes, `sender` is the application that sends them."""
 
-    def __init__(self, process: subprocess.Popen[bytes], name: str, queue: str, log: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], sender: Any, name: str, queue: str, log: Path
+    ) -> None:
         self.process = process
+        self.sender = sender
         self.name = name
         self.queue = queue
         self.log = log
 
     def send(self, task: str, *args: Any, **options: Any) -> Any:
-        return app.send_task(task, args, queue=self.queue, **options)
+        return self.sender.send_task(task, args, queue=self.queue, **options)
 
     def told(self) -> str:
         return self.log.read_text(errors="replace")
@@ -60,7 +64,7 @@ class Worker:
 
         def has_answered() -> bool:
             answers.extend(
-                app.control.broadcast(
+                self.sender.control.broadcast(
                     command, arguments, [self.name], reply=True, timeout=1, limit=1
                 )
             )
@@ -88,6 +92,7 @@ def worker(
     *options: str,
     name: str = "",
     gossip: bool = False,
+    sender: Any = app,
     **environment: str,
 ) -> Iterator[Worker]:
     """It takes tasks in the block, and is gone after it. With gossip, it has one connection to the
@@ -108,7 +113,7 @@ def worker(
             stdout=output,
             stderr=subprocess.STDOUT,
         )
-    started = Worker(process, name, queue, log)
+    started = Worker(process, sender, name, queue, log)
     try:
         yield started
     finally:
@@ -130,3 +135,23 @@ def go(*names: str) -> None:
 def left(name: str) -> str | None:
     found = server().blpop([f"left-{name}"], PATIENCE)
     return found and found[1].decode()
+
+
+def kill_one_of(one: Worker, two: Worker) -> None:
+    """One is started with PYCORO_STUCK, and has room for five. It is killed when it has as many
+    that never end; the other does them, and all that is left."""
+    numbers = set(range(60))
+
+    def members(name: str) -> set[int]:
+        return {int(number) for number in server().smembers(name)}
+
+    def lost() -> set[int]:
+        return members(f"begun-{one.name}") - members(f"noted-{one.name}")
+
+    for number in numbers:
+        one.send("note", number)
+    one.wait_until(lambda: len(lost()) == 5)
+    assert one.end(signal.SIGKILL) == -signal.SIGKILL
+    assert len(lost()) == 5
+    two.wait_until(lambda: lost() <= members(f"noted-{two.name}"))
+    two.wait_until(lambda: members(f"noted-{one.name}") | members(f"noted-{two.name}") == numbers)

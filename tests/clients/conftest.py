@@ -27,6 +27,7 @@ SERVERS: dict[str, tuple[Server, list[tuple[str, str]]]] = {
             ("mariadb-install-db", "apt-get install mariadb-server"),
         ],
     ),
+    "rabbitmq": (servers.rabbitmq, [("rabbitmq-server", "apt-get install rabbitmq-server")]),
     "sshd": (servers.sshd, [("sshd", "apt-get install openssh-server")]),
     "http": (partial(servers.delayed, "http"), []),
     "https": (partial(servers.delayed, "https"), []),

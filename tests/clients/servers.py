@@ -71,12 +71,21 @@ def running(
     port: int,
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
+    environment: dict[str, str] | None = None,
 ) -> Iterator[None]:
-    """The server listens on the port in the block, and has ended after it."""
+    """The server listens on the port in the block, and has ended after it, with what it may have
+    started itself. `environment`: what is added to ours."""
     log = folder / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
-            command, cwd=folder, stdout=output, stderr=subprocess.STDOUT, **as_user(user)
+            command,
+            cwd=folder,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            **as_user(user),
         )
     try:
         wait_for(server, port, log)
@@ -86,7 +95,7 @@ def running(
         try:
             server.wait(PATIENCE)
         except subprocess.TimeoutExpired:
-            server.kill()
+            os.killpg(server.pid, signal.SIGKILL)
             server.wait()
 
 
@@ -162,6 +171,41 @@ def mariadb() -> Iterator[tuple[int, Path]]:
         command += [f"--pid-file={folder}/pid", "--skip-networking=off", "--skip-name-resolve"]
         with running(command, folder, port, user):
             yield port, folder
+
+
+@contextmanager
+def rabbitmq() -> Iterator[tuple[int, Path]]:
+    """With a port mapper of Erlang's, epmd, of its own, which it would start for good otherwise."""
+    port, mapper, user = free_port(), free_port(), other_user("rabbitmq")
+    with folder_for(user) as folder:
+        environment = {
+            "HOME": str(folder),  # has the secret that Erlang's nodes share
+            "ERL_EPMD_PORT": str(mapper),
+            "ERL_EPMD_ADDRESS": "127.0.0.1",
+            "ERL_AFLAGS": "-kernel inet_dist_use_interface {127,0,0,1}",
+            "RABBITMQ_NODENAME": f"pycoro-{port}@localhost",
+            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_PORT": str(port),
+            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_MNESIA_BASE": f"{folder}/data",
+            "RABBITMQ_LOG_BASE": f"{folder}/logs",
+            "RABBITMQ_LOGS": "-",
+            "RABBITMQ_PID_FILE": f"{folder}/pid",
+            # None of these is there.
+            "RABBITMQ_ENABLED_PLUGINS_FILE": f"{folder}/plugins",
+            "RABBITMQ_CONF_ENV_FILE": f"{folder}/environment",
+            "RABBITMQ_CONFIG_FILE": f"{folder}/settings",
+            "RABBITMQ_CONFIG_FILES": f"{folder}/settings.d/*.conf",
+            "RABBITMQ_ADVANCED_CONFIG_FILE": f"{folder}/advanced",
+        }
+        beside = folder / "epmd"
+        beside.mkdir()
+        command = ["epmd", "-port", str(mapper), "-address", "127.0.0.1"]
+        with running(command, beside, mapper, user):
+            # Not the one on the path, which wants to be root, or rabbitmq in its own home.
+            command = ["/usr/lib/rabbitmq/bin/rabbitmq-server"]
+            with running(command, folder, port, user, environment=environment):
+                yield port, folder
 
 
 SSHD = """\

@@ -23,12 +23,12 @@ from clients.celery_worker import (
     celery_app,
     exceptions,
     go,
+    kill_one_of,
     left,
     server,
     worker,
 )
 from clients.servers import free_port, running
-from pycoro.celery.__main__ import find_command, main, with_pool
 
 COUNT = 200
 SECONDS = 1.0
@@ -191,26 +191,12 @@ def test_a_cold_shutdown_gives_tasks_back(broker: tuple[int, Path]) -> None:
 
 
 def test_nothing_is_lost_with_a_worker(broker: tuple[int, Path]) -> None:
-    numbers = set(range(60))
     soon = {"PYCORO_VISIBILITY": "2"}
-
-    def members(name: str) -> set[int]:
-        return {int(number) for number in server().smembers(name)}
-
-    def lost() -> set[int]:
-        return members("begun-one@here") - members("noted-one@here")
-
     with (
         worker(*broker, "pair", "-c", "5", name="one", PYCORO_STUCK="1", **soon) as one,
         worker(*broker, "pair", "-c", "5", name="two", **soon) as two,
     ):
-        for number in numbers:
-            one.send("note", number)
-        one.wait_until(lambda: len(lost()) == 5)
-        assert one.end(signal.SIGKILL) == -signal.SIGKILL
-        assert len(lost()) == 5
-        two.wait_until(lambda: lost() <= members("noted-two@here"))
-        two.wait_until(lambda: members("noted-one@here") | members("noted-two@here") == numbers)
+        kill_one_of(one, two)
         two.wait_until(lambda: server().hlen("unacked") == 0)
         assert server().llen("pair") == 0
 
@@ -241,28 +227,30 @@ def test_a_worker_outlives_its_server(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "setting", "complaint"),
     [
-        (["worker", "-P", "gevent"], "the pool is its own; leave out -P"),
-        (["-A", "worker", "worker", "--pool=solo"], "the pool is its own; leave out --pool"),
-        (["worker", "-D"], "-D would start an unpatched celery"),
-        (["multi", "start", "a"], "multi would start unpatched workers"),
+        ("worker -P gevent", "", "the pool is its own, not gevent"),
+        ("-q worker -E --pool=solo", "", "the pool is its own, not solo"),
+        ("worker", "POOL=solo", "the pool is its own, not solo"),
+        ("worker -D", "", "--detach would start an unpatched celery"),
+        ("worker -ED", "", "--detach would start an unpatched celery"),
+        ("worker", "DETACH=1", "--detach would start an unpatched celery"),
+        ("-q multi start a", "", "multi would start unpatched workers"),
     ],
 )
 def test_the_command_refuses_what_would_not_be_patched(
-    arguments: list[str], complaint: str
+    arguments: str, setting: str, complaint: str
 ) -> None:
-    with pytest.raises(SystemExit, match=complaint):
-        main(arguments)
-
-
-def test_the_pool_is_the_worker_s_alone() -> None:
-    assert find_command(["-A", "worker", "inspect", "stats"]) == "inspect"
-    assert find_command(["--workdir", "x", "--app=a", "-b", "y", "worker", "-c", "3"]) == "worker"
-    assert find_command(["--help"]) is None
-    assert with_pool(["worker", "-c", "3", "--", "x"]) == [
-        *("worker", "-c", "3", "-P", "custom", "--", "x")
-    ]
+    name, _, value = setting.partition("=")
+    done = subprocess.run(
+        [sys.executable, *["-m", "pycoro.celery", "-b", "memory://", *arguments.split()]],
+        env={**os.environ, f"CELERY_WORKER_{name}": value, "C_FAKEFORK": "1"},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"python -m pycoro.celery: {complaint}")
 
 
 def test_an_unpatched_worker_is_told_what_to_do(broker: tuple[int, Path]) -> None:
