@@ -39,7 +39,8 @@ class StreamServer(BaseServer):
     coroutine. workers: serve_forever() serves in so many processes (prefork.py). Errors: TypeError,
     ValueError for bad arguments; those of ssl.SSLContext.
 
-    worker_timeout, an attribute, is for several workers: one whose loop has had no turn for so many
+    tcp_nodelay, an attribute, is TCP_NODELAY of all connections; None, the default: with TLS only.
+    worker_timeout, another, is for several workers: one whose loop has had no turn for so many
     seconds is killed, with what it has under way, and replaced. Off by default, None: a handler may
     rightly compute for long.
     """
@@ -49,6 +50,7 @@ class StreamServer(BaseServer):
     reuse_port = False
     handshake_timeout: float | None = 30.0  # seconds
     worker_timeout: float | None = None  # seconds
+    tcp_nodelay: bool | None = None
 
     def __init__(
         self,
@@ -84,6 +86,11 @@ class StreamServer(BaseServer):
             self.socket = self.get_listener(self.address, self.backlog, self.family)
             self.address = self.socket.getsockname()
         _unblock(self.socket)
+        # Else the first that a handler sends over TLS 1.3 waits until the client has acknowledged
+        # the tickets at the end of the handshake, and that takes its time: 40 ms on Linux.
+        at_once = self.ssl_enabled if self.tcp_nodelay is None else self.tcp_nodelay
+        if at_once and self.family in (_stdlib.AF_INET, _stdlib.AF_INET6):
+            self.socket.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)  # inherited
         self._handle = self.wrap_socket_and_handle if self.ssl_enabled else self.handle
 
     @classmethod

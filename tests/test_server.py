@@ -247,6 +247,33 @@ def test_tls_by_a_context(api: Api) -> None:
         assert ask_by_tls(api, one.address) == b"hello"
 
 
+@pytest.mark.parametrize(
+    ("tls", "setting", "expected"),
+    [(True, None, True), (True, False, False), (False, None, False), (False, True, True)],
+)
+def test_with_tls_nothing_waits_for_acknowledgements(
+    tls: bool, setting: bool | None, expected: bool
+) -> None:
+    """The tickets of TLS 1.3 are on their way when a handler first sends."""
+    seen = []
+
+    def handle(sock: Any, address: Any) -> None:
+        seen.append(bool(sock.getsockopt(stdlib.IPPROTO_TCP, stdlib.TCP_NODELAY)))
+        echo(sock, address)
+
+    keywords = {"certfile": CERTIFICATE, "keyfile": CERTIFICATE} if tls else {}
+    with pycoro.server.StreamServer(LOCAL, handle, **keywords) as one:
+        one.tcp_nodelay = setting
+        one.start()
+        if tls:
+            assert ask_by_tls(pycoro, one.address) == b"hello"
+        else:
+            with pycoro.socket.create_connection(one.address) as client:
+                client.sendall(b"hello")
+                assert client.recv(5) == b"hello"
+    assert seen == [expected]
+
+
 def ask_by_tls(api: Any, address: Any) -> bytes:
     context = api.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(CERTIFICATE)

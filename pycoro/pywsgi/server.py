@@ -57,6 +57,7 @@ class WSGIServer(StreamServer):
     send_timeout = 60.0
     linger_timeout = 2.0
     backlog = 1024
+    tcp_nodelay: bool | None = True
     stop_timeout = 5.0
 
     def __init__(
@@ -113,8 +114,6 @@ class WSGIServer(StreamServer):
             *(self.send_timeout, self.linger_timeout),
         )
         self.watchman = Watchman(self, min(1.0, max(0.001, shortest / 4)))
-        if self.family != _stdlib.AF_UNIX:  # what is accepted inherits it
-            self.socket.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)
         self.update_environ()
 
     def update_environ(self) -> None:
