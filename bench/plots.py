@@ -17,8 +17,10 @@ matplotlib.use("Agg")
 from matplotlib import pyplot
 from matplotlib.ticker import FuncFormatter
 
+from bench.bars import AXES, NAMED_COLOURS, choose_colours, draw_bars
 from bench.measure import Comparison, Goal
 from bench.results import Results
+from bench.server_plots import draw_connections, draw_wsgi
 
 STYLE: Any = {
     "svg.hashsalt": "pycoro",
@@ -31,19 +33,11 @@ STYLE: Any = {
     "legend.frameon": False,
 }
 VERSION_COLOURS = pyplot.get_cmap("viridis")
-NAMED_COLOURS = {"pycoro": "#1b6ca8", "pycoro task": "#7fb3d8"}
-OTHER_COLOURS = ("#d95f02", "#e6ab02", "#66a61e", "#7570b3", "#a6761d", "#999999")
 MISSED = "#c0392b"
 MEMORY = "memory of one suspended"
 NESTED = "round trip under nested"
-ECHO = "echo over"
-CONNECTIONS = "connections:"
-WSGI = "WSGI, "
-AXES = {  # by unit: label, factor, format of a figure
-    "bytes": ("bytes, resident and page tables", 1.0, "{:,.0f}"),
-    "requests/s": ("thousand requests per second", 1e-3, "{:.1f}"),
-    "ns": ("µs (less is better)", 1e-3, "{:.1f}"),
-}
+ECHO = "echo over 100 connections"
+OWN_PICTURE = ("WSGI, ", "connections: ", "echo over 10 ", "echo over 1000 ")
 
 
 def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
@@ -71,11 +65,11 @@ def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
 
 def draw_ratios(all_results: Sequence[Results]) -> Any:
     """A panel for each goal that is a ratio to a peer, a bar for each version, the goal a line.
-    WSGI servers have a picture of their own."""
+    Servers by their number of connections have pictures of their own."""
     goals: dict[str, tuple[Goal, Comparison]] = {}
     for results in all_results:
         for comparison in results.comparisons:
-            if comparison.title.startswith(WSGI):
+            if comparison.title.startswith(OWN_PICTURE):
                 continue
             for goal in comparison.goals:
                 if goal.limit is not None and _is_peer(goal.against):
@@ -186,95 +180,6 @@ def draw_echo(all_results: Sequence[Results]) -> Any:
     return _draw_grouped(all_results, _titles(all_results, ECHO))
 
 
-def draw_connections(all_results: Sequence[Results]) -> Any:
-    """Of rates and CPU times, those that goals are about."""
-    judged = {
-        one.title
-        for results in all_results
-        for one in results.comparisons
-        if any(goal.limit is not None for goal in one.goals)
-    }
-    titles = [title for title in _titles(all_results, CONNECTIONS) if title in judged]
-    return _draw_grouped(all_results, titles)
-
-
-def draw_wsgi(all_results: Sequence[Results]) -> Any:
-    """Of the Python for which most servers were measured, the newest of those: a row for each
-    application, with requests per second on the left and the 99th percentile of latencies on the
-    right; a group of bars for each number of connections, one for each server."""
-    measured = {
-        results.python: [one for one in results.comparisons if one.title.startswith(WSGI)]
-        for results in all_results
-    }
-    if not any(measured.values()):
-        return None
-    python = max(measured, key=lambda key: (sum(len(one.figures) for one in measured[key]), key))
-    rows: dict[str, dict[str, Comparison]] = {}  # application -> connections -> comparison
-    for one in measured[python]:
-        _, application, over = one.title.partition(":")[0].split(", ")
-        rows.setdefault(application, {})[over.split()[1]] = one
-    figure, axes = pyplot.subplots(
-        len(rows), 2, figsize=(11, 3.4 * len(rows)), squeeze=False, layout="constrained"
-    )
-    names = list(dict.fromkeys(name for one in measured[python] for name in one.figures))
-    others = iter(OTHER_COLOURS)
-    colours = {name: NAMED_COLOURS.get(name) or next(others) for name in names}
-    for (application, row), (rates, latencies) in zip(rows.items(), axes, strict=True):
-        _, scale, text = AXES["requests/s"]
-        series = {
-            name: [one.figures.get(name, 0.0) * scale for one in row.values()] for name in names
-        }
-        _draw_bars(rates, series, colours, text.format)
-        rates.set_ylabel("thousand requests per second")
-        series = {
-            name: [one.details.get(name, {}).get("p99 latency (ms)", 0.0) for one in row.values()]
-            for name in names
-        }
-        _draw_bars(latencies, series, colours, _three_figures)
-        latencies.set_yscale("log")
-        latencies.margins(y=0.25)
-        latencies.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
-        latencies.set_ylabel("ms for 99 % of requests (log scale)")
-        for axis in (rates, latencies):
-            axis.set_xticks(range(len(row)), [f"{count} connections" for count in row])
-            axis.set_title(f"{application}: {'hello, world' if axis is rates else 'latency'}")
-    axes[0, 1].legend(*axes[0, 0].get_legend_handles_labels(), loc="upper left", fontsize=8)
-    figure.suptitle("WSGI servers on Python {}.{}, one process on one core each".format(*python))
-    return figure
-
-
-def _three_figures(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
-
-
-def _draw_bars(
-    axis: Any,
-    series: dict[str, list[float]],
-    colours: dict[str, str],
-    label: Callable[[float], str],
-) -> None:
-    """A bar for each name, side by side in each group; of 0, that it was not measured. A name that
-    was measured nowhere is left out."""
-    width = 0.86 / len(series)
-    for index, (name, heights) in enumerate(series.items()):
-        if not any(heights):
-            continue
-        lefts = [place - 0.43 + (index + 0.5) * width for place in range(len(heights))]
-        axis.bar(lefts, heights, width * 0.95, color=colours[name], label=name)
-        for left, height in zip(lefts, heights, strict=True):
-            axis.annotate(
-                label(height) if height else "not measured",
-                (left, height),
-                (0, 3),
-                textcoords="offset points",
-                ha="center",
-                va="bottom",
-                fontsize=7,
-                rotation=90,
-            )
-    axis.margins(y=0.2)
-
-
 def _draw_grouped(all_results: Sequence[Results], titles: Sequence[str]) -> Any:
     """A panel for each title: a group of bars for each version, one for each implementation."""
     if not titles:
@@ -286,13 +191,12 @@ def _draw_grouped(all_results: Sequence[Results], titles: Sequence[str]) -> Any:
         found = [results.find(title) for results in all_results]
         label, scale, text = AXES[next(one.unit for one in found if one)]
         names = list(dict.fromkeys(name for one in found if one for name in one.figures))
-        others = iter(OTHER_COLOURS)
-        colours = {name: NAMED_COLOURS.get(name) or next(others) for name in names}
+        colours = choose_colours(names)
         series = {
             name: [one.figures.get(name, 0.0) * scale if one else 0.0 for one in found]
             for name in names
         }
-        _draw_bars(axis, series, colours, text.format)
+        draw_bars(axis, series, colours, text.format)
         axis.set_xticks(range(len(found)), [f"Python {_version(one)}" for one in all_results])
         axis.tick_params(labelbottom=True)
         axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
