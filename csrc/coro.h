@@ -88,8 +88,8 @@ void pc_coro_put_dead_away(struct pc_thread *thread);
 /* Where there are so many coroutines that each has left the processor's caches when its turn comes,
    what it needs at once lies on both sides of its record: the C stack of a wait (0.7 to 1.2 KiB, by
    CPython's version) and the frames that wait. Coming upon one line after the other takes as many
-   waits for memory; asked for all together they take few. One of two lines is enough, for processors
-   fetch pairs; what is in the cache costs nothing, and any address may be asked for. */
+   waits for memory; asked for all together they take few. One of two lines is enough where processors
+   fetch pairs; what is in the cache costs next to nothing, and any address may be asked for. */
 static inline void pc_coro_prefetch(const struct pc_coro *coro)
 {
     enum { PAIR = 128, BELOW = 10, ABOVE = 10 };

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _socket
 import socket as _stdlib
+from contextlib import suppress
 from errno import EBADF
 from functools import partial
 from typing import Any
@@ -39,7 +40,7 @@ class StreamServer(BaseServer):
     coroutine. workers: serve_forever() serves in so many processes (prefork.py). Errors: TypeError,
     ValueError for bad arguments; those of ssl.SSLContext.
 
-    tcp_nodelay, an attribute, is TCP_NODELAY of all connections; None, the default: with TLS only.
+    tcp_nodelay, an attribute: sets TCP_NODELAY for all connections; None, the default: with TLS.
     worker_timeout, another, is for several workers: one whose loop has had no turn for so many
     seconds is killed, with what it has under way, and replaced. Off by default, None: a handler may
     rightly compute for long.
@@ -88,9 +89,9 @@ class StreamServer(BaseServer):
         _unblock(self.socket)
         # Else the first that a handler sends over TLS 1.3 waits until the client has acknowledged
         # the tickets at the end of the handshake, and that takes its time: 40 ms on Linux.
-        at_once = self.ssl_enabled if self.tcp_nodelay is None else self.tcp_nodelay
-        if at_once and self.family in (_stdlib.AF_INET, _stdlib.AF_INET6):
-            self.socket.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)  # inherited
+        if self.ssl_enabled if self.tcp_nodelay is None else self.tcp_nodelay:
+            with suppress(OSError):  # it is not TCP
+                self.socket.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)  # inherited
         self._handle = self.wrap_socket_and_handle if self.ssl_enabled else self.handle
 
     @classmethod

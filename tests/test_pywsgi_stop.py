@@ -113,6 +113,33 @@ def test_stop_is_not_held_open_by_half_a_record_of_tls(served: int) -> None:
         assert client.rest() == b""
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_stop_is_not_held_open_by_half_a_head(tls: bool) -> None:
+    settings = {"certfile": CERTIFICATE} if tls else {}
+    with serving(hello, head_timeout=3600.0, **settings) as one, Client(one, tls) as client:
+        client.get()
+        becomes_idle(one)
+        client.send(GET[:20])
+        has_come(one)
+        one.drain()
+        assert client.rest() == b""
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_who_sends_empty_lines_is_idle_for_no_longer(tls: bool) -> None:
+    """By the clock of the watchman, who would come upon one that has just been woken each time."""
+    settings = {"certfile": CERTIFICATE} if tls else {}
+    with serving(hello, **settings) as one, Client(one, tls) as client:
+        client.get()
+        becomes_idle(one)
+        (connection,) = one.watchman.connections
+        client.send(b"\r\n" * 10)
+        has_come(one)
+        one.now = connection.end + 1
+        connection.expire()
+        assert client.rest() == b""
+
+
 def test_stop_is_not_held_open_by_who_never_stops_to_send() -> None:
     class AlwaysSends(pywsgi.WSGIHandler):
         def _has_come(self) -> bool:

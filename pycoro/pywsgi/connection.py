@@ -25,6 +25,7 @@ _skip_empty_lines = re.compile(rb"(?:\r\n)+").match
 _find_bare_lf = re.compile(rb"(?<!\r)\n").search
 _receive = socket.recv  # whatever TLS may say
 _LEAVE = float("inf")
+_OVER = 0.0  # an end that has been: what has come by then counts, and nothing after it
 
 # States, by what the client is waited for.
 IDLE, HEAD, BODY, WORK, SEND, LINGER = range(6)
@@ -75,15 +76,16 @@ class Connection:
                 start = max(0, len(buffer) - 3)
                 if self.state == IDLE:
                     self.state = HEAD
-                    self.end = server.now + server.head_timeout
+                    if self.end != _OVER:
+                        self.end = server.now + server.head_timeout
             elif server.draining and self._served:
                 # What has come by now is served, and nothing after it.
-                if not server.ssl_enabled:
-                    self._shut(SHUT_RD)
-                elif self._has_come():
-                    self.end = 0.0  # the watchman's, should it be no request
+                if server.ssl_enabled:
+                    self.end = _OVER
                 else:
-                    return None
+                    self._shut(SHUT_RD)
+            if server.ssl_enabled and self._is_late():
+                return None
             try:
                 data = self.socket.recv(_RECEIVE)
             except OSError:
@@ -100,6 +102,12 @@ class Connection:
             return buffer
         self._buffer = buffer[end:]
         return buffer[:end]
+
+    def _is_late(self) -> bool:
+        """With TLS, which cannot shut the reading side: is nothing more to be waited for?"""
+        if self.end == _OVER:
+            return not self._has_come()
+        return self.state == IDLE and self.end < self.server.now  # it sends, but no request
 
     def _check_beginning(self, buffer: bytes, start: int) -> None:
         """Of a head that has not all come. What can become none, TLS say, is refused at once: its
@@ -212,7 +220,7 @@ class Connection:
     def drain(self) -> None:
         """The server comes to an end: so does this, if nothing is under way."""
         if self.state == IDLE:
-            self.end = 0.0
+            self.end = _OVER
             self._end_reading()
 
     def _end_reading(self) -> None:
