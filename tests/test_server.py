@@ -274,6 +274,15 @@ def test_with_tls_nothing_waits_for_acknowledgements(
     assert seen == [expected]
 
 
+def test_tls_where_there_are_no_acknowledgements(tmp_path: Path) -> None:
+    listener = stdlib.socket(stdlib.AF_UNIX)
+    listener.bind(str(tmp_path / "socket"))
+    listener.listen()
+    with server.StreamServer(listener, echo, certfile=CERTIFICATE, keyfile=CERTIFICATE) as one:
+        one.start()
+        assert one.started
+
+
 def ask_by_tls(api: Any, address: Any) -> bytes:
     context = api.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(CERTIFICATE)
