@@ -12,14 +12,13 @@ from wsgiref.validate import validator
 
 import pytest
 import web
-from web import CERTIFICATE, Client, Log, ask, echo, hello, respond, serving
+from web import GET, Client, Log, ask, echo, hello, respond, serving
 
 import pycoro
 from pycoro import pywsgi, server
 
 pytestmark = pytest.mark.usefixtures("clean_loop")
 
-GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 CLOSE = b"GET / HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"
 
 
@@ -465,8 +464,7 @@ def wrap(path: Path, offset: int = 0, headers: Any = (), make: Any = None) -> An
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_file(file: Path, tls: bool) -> None:
     content = file.read_bytes()
-    settings = {"certfile": CERTIFICATE} if tls else {}
-    with serving(wrap(file, 1000), **settings) as one, Client(one, tls) as client:
+    with serving(wrap(file, 1000), tls=tls) as one, Client(one, tls) as client:
         for _ in range(2):
             response = client.get()
             assert response.headers["content-length"] == str(len(content) - 1000)
@@ -813,7 +811,7 @@ def test_tls() -> None:
         start_response("200 OK", [])
         return [environ["wsgi.url_scheme"].encode(), b"x" * 100_000]
 
-    with serving(application, certfile=CERTIFICATE) as one, Client(one, tls=True) as client:
+    with serving(application, tls=True) as one, Client(one, tls=True) as client:
         assert [client.get().body for _ in range(2)] == [b"https" + b"x" * 100_000] * 2
         client.send(CLOSE)
         client.response()

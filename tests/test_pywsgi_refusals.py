@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from web import CERTIFICATE, Client, ask, echo, hello, serving
+from web import Client, ask, echo, hello, serving
 
 import pycoro
 from pycoro import socket
@@ -237,8 +237,7 @@ FAST = {"head_timeout": 0.02, "body_timeout": 0.02, "keepalive_timeout": 0.02, "
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_who_says_nothing_is_left(tls: bool) -> None:
-    options = {"certfile": CERTIFICATE} if tls else {}
-    with serving(hello, **FAST, **options) as one:
+    with serving(hello, **FAST, tls=tls) as one:
         with Client(one, tls) as client:
             assert client.rest() == b""
         with Client(one, tls) as client:
@@ -248,7 +247,7 @@ def test_who_says_nothing_is_left(tls: bool) -> None:
 
 
 def test_a_slow_head_by_tls_gets_408() -> None:
-    with serving(hello, certfile=CERTIFICATE, **FAST) as one, Client(one, tls=True) as client:
+    with serving(hello, tls=True, **FAST) as one, Client(one, tls=True) as client:
         client.send(b"GET / HT")
         assert statuses(client.rest()) == [b"408"]
 

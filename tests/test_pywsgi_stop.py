@@ -5,18 +5,17 @@ from __future__ import annotations
 import select
 import socket as stdlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from web import CERTIFICATE, Client, hello, serving
+from web import GET, Client, hello, serving
 
 import pycoro
 from pycoro import pywsgi
 from pycoro.pywsgi.connection import IDLE
 
 pytestmark = pytest.mark.usefixtures("clean_loop")
-
-GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 def test_stop_ends_idle_connections_and_lets_requests_end() -> None:
@@ -52,6 +51,15 @@ def becomes_idle(one: pywsgi.WSGIServer) -> None:
         pycoro.sleep(0)
 
 
+@contextmanager
+def idle_client(tls: bool, **settings: Any) -> Iterator[tuple[pywsgi.WSGIServer, Client]]:
+    """The only one of a server; it has been answered once."""
+    with serving(hello, tls=tls, **settings) as one, Client(one, tls) as client:
+        client.get()
+        becomes_idle(one)
+        yield one, client
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_stop_lets_a_request_end_that_has_come_by_then(tls: bool) -> None:
     """While the former one was answered, with no word yet that it would be the last."""
@@ -64,8 +72,7 @@ def test_stop_lets_a_request_end_that_has_come_by_then(tls: bool) -> None:
         go_on.wait()
         yield b" half"
 
-    settings = {"certfile": CERTIFICATE} if tls else {}
-    with serving(application, **settings) as one, Client(one, tls) as client:
+    with serving(application, tls=tls) as one, Client(one, tls) as client:
         client.send(GET)
         begun.wait()
         stopping = pycoro.spawn(one.stop, timeout=30)
@@ -83,10 +90,7 @@ def test_stop_lets_a_request_end_that_has_come_by_then(tls: bool) -> None:
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_stop_lets_a_request_end_that_the_loop_has_not_seen(tls: bool) -> None:
-    settings = {"certfile": CERTIFICATE} if tls else {}
-    with serving(hello, **settings) as one, Client(one, tls) as client:
-        client.get()
-        becomes_idle(one)
+    with idle_client(tls) as (one, client):
         client.send(GET)
         has_come(one)
         one.drain()
@@ -99,7 +103,7 @@ def test_stop_lets_a_request_end_that_the_loop_has_not_seen(tls: bool) -> None:
 def test_stop_is_not_held_open_by_half_a_record_of_tls(served: int) -> None:
     """Which is for nothing: the watchman comes again. He goes a round in a quarter of the least."""
     with (
-        serving(hello, certfile=CERTIFICATE, linger_timeout=0.02) as one,
+        serving(hello, tls=True, linger_timeout=0.02) as one,
         Client(one, tls=True) as client,
     ):
         for _ in range(served):
@@ -115,10 +119,7 @@ def test_stop_is_not_held_open_by_half_a_record_of_tls(served: int) -> None:
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_stop_is_not_held_open_by_half_a_head(tls: bool) -> None:
-    settings = {"certfile": CERTIFICATE} if tls else {}
-    with serving(hello, head_timeout=3600.0, **settings) as one, Client(one, tls) as client:
-        client.get()
-        becomes_idle(one)
+    with idle_client(tls, head_timeout=3600.0) as (one, client):
         client.send(GET[:20])
         has_come(one)
         one.drain()
@@ -128,10 +129,7 @@ def test_stop_is_not_held_open_by_half_a_head(tls: bool) -> None:
 @pytest.mark.parametrize("tls", [False, True])
 def test_who_sends_empty_lines_is_idle_for_no_longer(tls: bool) -> None:
     """By the clock of the watchman, who would come upon one that has just been woken each time."""
-    settings = {"certfile": CERTIFICATE} if tls else {}
-    with serving(hello, **settings) as one, Client(one, tls) as client:
-        client.get()
-        becomes_idle(one)
+    with idle_client(tls) as (one, client):
         (connection,) = one.watchman.connections
         client.send(b"\r\n" * 10)
         has_come(one)
@@ -145,12 +143,7 @@ def test_stop_is_not_held_open_by_who_never_stops_to_send() -> None:
         def _has_come(self) -> bool:
             return True
 
-    with (
-        serving(hello, certfile=CERTIFICATE, handler_class=AlwaysSends) as one,
-        Client(one, tls=True) as client,
-    ):
-        client.get()
-        becomes_idle(one)
+    with idle_client(tls=True, handler_class=AlwaysSends) as (one, client):
         one.stop(timeout=0.02)
         assert one.watchman.connections == set()
         assert client.rest() == b""

@@ -17,6 +17,7 @@ from pycoro.pywsgi import WSGIServer
 
 LOCAL = ("127.0.0.1", 0)
 CERTIFICATE = str(Path(__file__).parent / "data" / "localhost.pem")
+GET = b"GET / HTTP/1.1\r\nHost: test\r\n\r\n"
 
 
 class Log(list[str]):
@@ -44,10 +45,14 @@ def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 @contextmanager
-def serving(application: Any, *args: Any, **settings: Any) -> Iterator[WSGIServer]:
+def serving(
+    application: Any, *args: Any, tls: bool = False, **settings: Any
+) -> Iterator[WSGIServer]:
     """A server that has been started; lower-case settings that are attributes are set. `log` and
     `error_log` are lists of lines. It is stopped at the end, and must have been left by all."""
-    kwargs = {"log": Log(), "error_log": Log()}
+    kwargs: dict[str, Any] = {"log": Log(), "error_log": Log()}
+    if tls:
+        kwargs["certfile"] = CERTIFICATE
     attributes = {}
     for name, value in settings.items():
         target = attributes if hasattr(WSGIServer, name) else kwargs

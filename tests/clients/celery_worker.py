@@ -18,16 +18,14 @@ from typing import Any
 
 import pytest
 
-from clients.conftest import is_here
+from clients.conftest import SERVERS, skip_without
 
 TESTS = Path(__file__).parent.parent
-SERVER = ("redis-server", "apt-get install redis-server")
 
 exceptions = pytest.importorskip(
     "celery.exceptions", reason="celery is missing: pip install 'pycoro[celery]'"
 )
-if not is_here(*SERVER):
-    pytest.skip("{} is missing: {}".format(*SERVER), allow_module_level=True)
+skip_without(SERVERS["redis"][1], allow_module_level=True)
 
 celery_app: Any = importlib.import_module("clients.celery_app")
 PATIENCE: int = celery_app.PATIENCE

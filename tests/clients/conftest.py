@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from pathlib import Path
@@ -61,15 +61,25 @@ def is_here(need: str, remedy: str) -> bool:
     )
 
 
+def skip_without(needs: Iterable[tuple[str, str]], **options: bool) -> None:
+    """Skips where one of them is missing; options are pytest.skip()'s."""
+    for need, remedy in needs:
+        if not is_here(need, remedy):
+            pytest.skip(f"{need} is missing: {remedy}", **options)
+
+
 @pytest.fixture(scope="module")  # tests of others may wait for children, whichever
 def started() -> Iterator[Callable[[str], tuple[int, Path]]]:
-    """started(SERVER): (port, folder) of a server, which is started when it is first asked for."""
+    """started(SERVER): (port, folder) of a server, which is started when it is first asked for.
+    Skips where what starts it is missing."""
     found: dict[str, tuple[int, Path]] = {}
     with ExitStack() as stack:
 
         def start(name: str) -> tuple[int, Path]:
             if name not in found:
-                found[name] = stack.enter_context(SERVERS[name][0]())
+                server, needs = SERVERS[name]
+                skip_without(needs)
+                found[name] = stack.enter_context(server())
             return found[name]
 
         yield start
@@ -81,7 +91,5 @@ def client(
 ) -> tuple[str, int, Path]:
     """(name, its server's port, its server's folder)"""
     module, server = CLIENTS[request.param]
-    for need, remedy in ((module, EXTRA), *SERVERS[server][1]):
-        if not is_here(need, remedy):
-            pytest.skip(f"{need} is missing: {remedy}")
+    skip_without([(module, EXTRA)])
     return request.param, *started(server)

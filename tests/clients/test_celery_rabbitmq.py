@@ -24,7 +24,6 @@ from clients.celery_worker import (
     left,
     worker,
 )
-from clients.conftest import SERVERS, is_here
 
 Start = Callable[..., AbstractContextManager[Worker]]
 
@@ -33,12 +32,9 @@ Start = Callable[..., AbstractContextManager[Worker]]
 def broker(started: Callable[[str], tuple[int, Path]]) -> Iterator[tuple[Start, Any]]:
     """(start, sender): start(QUEUE, OPTION...) is a worker, sender the application that sends tasks
     to it, and asks for their results."""
-    for need in SERVERS["rabbitmq"][1]:
-        if not is_here(*need):
-            pytest.skip("{} is missing: {}".format(*need))
+    url = f"amqp://guest:guest@127.0.0.1:{started('rabbitmq')[0]}//"
     redis = started("redis")
     celery_app.configure(redis[0])
-    url = f"amqp://guest:guest@127.0.0.1:{started('rabbitmq')[0]}//"
     # Another one, for it keeps its connections, and test_celery.py's are Redis's.
     sender = celery_app.Celery(
         "sender", broker=url, backend=app.conf.result_backend, set_as_current=False
