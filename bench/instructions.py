@@ -1,5 +1,5 @@
 """`python -m bench.instructions`: what a WSGI request costs in instructions, counted by valgrind's
-callgrind, which is the same each time whatever else the machine does.
+callgrind, which is nearly the same each time whatever else the machine does.
 
 Of each server, plain and in Flask; and of Flask that is called in a loop, without any server, which
 is what no server can save. One connection, so a server waits in the kernel before each request.
@@ -55,8 +55,9 @@ def count(arguments: Sequence[str], drive: Callable[[Any], None]) -> int:
 
 
 def request(process: Any, times: int) -> None:
-    port = int(process.stdout.readline())
-    with socket.create_connection(("127.0.0.1", port)) as client:
+    port = process.stdout.readline()
+    assert port, f"{process.args} ended before it listened"
+    with socket.create_connection(("127.0.0.1", int(port))) as client:
         for _ in range(times):
             client.sendall(REQUEST)
             got = b""

@@ -36,8 +36,8 @@ VERSION_COLOURS = pyplot.get_cmap("viridis")
 MISSED = "#c0392b"
 MEMORY = "memory of one suspended"
 NESTED = "round trip under nested"
-ECHO = "echo over 100 connections"
-OWN_PICTURE = ("WSGI, ", "connections: ", "echo over 10 ", "echo over 1000 ")
+ECHO = "echo over"
+OWN_PICTURE = ("WSGI, ", "connections: ")
 
 
 def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
@@ -66,10 +66,12 @@ def draw_all(all_results: Sequence[Results], directory: Path) -> list[Path]:
 def draw_ratios(all_results: Sequence[Results]) -> Any:
     """A panel for each goal that is a ratio to a peer, a bar for each version, the goal a line.
     Servers by their number of connections have pictures of their own."""
+    echoes = _echoes(all_results)
     goals: dict[str, tuple[Goal, Comparison]] = {}
     for results in all_results:
         for comparison in results.comparisons:
-            if comparison.title.startswith(OWN_PICTURE):
+            title = comparison.title
+            if title.startswith(OWN_PICTURE) or (title.startswith(ECHO) and title not in echoes):
                 continue
             for goal in comparison.goals:
                 if goal.limit is not None and _is_peer(goal.against):
@@ -177,7 +179,7 @@ def draw_memory(all_results: Sequence[Results]) -> Any:
 
 
 def draw_echo(all_results: Sequence[Results]) -> Any:
-    return _draw_grouped(all_results, _titles(all_results, ECHO))
+    return _draw_grouped(all_results, _echoes(all_results))
 
 
 def _draw_grouped(all_results: Sequence[Results], titles: Sequence[str]) -> Any:
@@ -214,6 +216,13 @@ def _is_peer(name: str | None) -> bool:
 def _titles(all_results: Sequence[Results], start: str) -> list[str]:
     titles = (one.title for results in all_results for one in results.comparisons)
     return list(dict.fromkeys(title for title in titles if title.startswith(start)))
+
+
+def _echoes(all_results: Sequence[Results]) -> list[str]:
+    """Over those numbers of connections that most versions have been measured with."""
+    titles = _titles(all_results, ECHO)
+    times = {title: sum(one.find(title) is not None for one in all_results) for title in titles}
+    return [title for title in titles if times[title] == max(times.values())]
 
 
 def _version(results: Results) -> str:

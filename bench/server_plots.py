@@ -47,12 +47,12 @@ def draw_servers(
     )
     colours = choose_colours(names)
     for (kind, row), (rates, latencies) in zip(rows.items(), axes, strict=True):
-        _, scale, text = AXES["requests/s"]
+        label, scale, text = AXES["requests/s"]
         series = {
             name: [one.figures.get(name, 0.0) * scale for one in row.values()] for name in names
         }
         draw_bars(rates, series, colours, text.format)
-        rates.set_ylabel("thousand requests per second")
+        rates.set_ylabel(label)
         series = {
             name: [one.details.get(name, {}).get("p99 latency (ms)", 0.0) for one in row.values()]
             for name in names
