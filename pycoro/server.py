@@ -89,7 +89,8 @@ class StreamServer(BaseServer):
         _unblock(self.socket)
         # Else the first that a handler sends over TLS 1.3 waits until the client has acknowledged
         # the tickets at the end of the handshake, and that takes its time: 40 ms on Linux.
-        if self.ssl_enabled if self.tcp_nodelay is None else self.tcp_nodelay:
+        no_delay = self.ssl_enabled if self.tcp_nodelay is None else self.tcp_nodelay
+        if no_delay:
             with suppress(OSError):  # it is not TCP
                 self.socket.setsockopt(_stdlib.IPPROTO_TCP, _stdlib.TCP_NODELAY, 1)  # inherited
         self._handle = self.wrap_socket_and_handle if self.ssl_enabled else self.handle
