@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import pycoro
-from bench import peers
+from bench import ceiling, peers
 
 RESPONSE = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n\r\nHello, world!\n"
@@ -165,20 +165,25 @@ def serve_streams(announce: Callable[[int], None], mode: str) -> None:
     asyncio.run(main())
 
 
-def kinds() -> dict[str, Serve]:
-    """What can serve here, by name; pycoro first."""
+def serve_ceiling(_announce: Callable[[int], None], mode: str) -> None:
+    ceiling.become(mode, CERTIFICATE, LAST_RESPONSE if mode == "close" else RESPONSE)
+
+
+def kinds(mode: str) -> dict[str, Serve]:
+    """What can serve here in that mode, by name; pycoro first."""
     found: dict[str, Serve] = {"pycoro": serve_pycoro}
     if peers.load("gevent") is not None:
         found["gevent StreamServer"] = serve_gevent
     for name, new_event_loop in peers.loop_factories().items():
         found[f"{name} Protocols"] = partial(serve_protocols, new_event_loop=new_event_loop)
-    return {**found, "asyncio streams": serve_streams, "threads": serve_threads}
+    found |= {"asyncio streams": serve_streams, "threads": serve_threads}
+    return {**found, ceiling.NAME: serve_ceiling} if ceiling.exists(mode) else found
 
 
 def main() -> None:
     kind, mode, core = sys.argv[1], sys.argv[2], int(sys.argv[3])
     os.sched_setaffinity(0, {core})
-    kinds()[kind](lambda port: print(port, flush=True), mode)
+    kinds(mode)[kind](lambda port: print(port, flush=True), mode)
 
 
 if __name__ == "__main__":

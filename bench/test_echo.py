@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from bench import echo_server, wrk
+from bench import ceiling, echo_server, wrk
 from bench.conftest import Compare
 from bench.measure import Comparison, Goal
 from bench.servers import (
@@ -36,7 +36,7 @@ def compare_echoes(
     """All kinds of echo_server.py."""
     servers = {
         kind: partial(serving, ["bench.echo_server", kind, mode, str(cores()[0])])
-        for kind in echo_server.kinds()
+        for kind in echo_server.kinds(mode)
     }
     tls = mode == "tls"
     return compare_servers(compare, comparison, servers, connections, seconds, tls, rounds)
@@ -61,6 +61,7 @@ def test_echo(compare: Compare, costs: Costs, connections: int) -> None:
             Goal(f"{what}, to asyncio", 1.0, against="asyncio Protocols"),
             Goal(f"{what}, to asyncio streams", 2.0, against="asyncio streams"),
             Goal(f"{what}, to uvloop", 1.0, against="uvloop Protocols"),
+            Goal(f"{what}, to {ceiling.NAME}", None, against=ceiling.NAME),
         ],
     )
     seconds = seconds_for(connections)
@@ -74,5 +75,6 @@ def test_echo_cpu(compare: Compare, costs: Costs, connections: int) -> None:
     goals = [
         Goal(f"{what}, to gevent", None, against="gevent StreamServer"),
         Goal(f"{what}, to asyncio", None, against="asyncio Protocols"),
+        Goal(f"{what}, to {ceiling.NAME}", None, against=ceiling.NAME),
     ]
     compare_cpu(compare, what, goals, costs[connections])
