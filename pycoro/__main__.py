@@ -26,7 +26,7 @@ THREAD_CLIENTS = 500  # two threads each: more of them take a system to its limi
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, or 1 where pycoro's own run failed."""
+    """Returns the exit status: 0, 1 where pycoro's own run failed, 130 after Ctrl-C."""
     options = parse(arguments)
     descriptors = system.raise_descriptor_limit()
     clients = min(options.clients, system.most_clients(descriptors))
@@ -40,11 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if clients < 1:
             raise DemoError(f"{descriptors:,} open descriptors are too few (raise it: ulimit -Hn)")
         columns = [measure_pycoro(clients, options.messages)]
+        if not options.no_peers:
+            columns += measure_peers(clients, options.messages, notes)
     except (DemoError, OSError, MemoryError) as error:
         print(f"pycoro: {error or 'out of memory'}", file=sys.stderr)
         return 1
-    if not options.no_peers:
-        columns += measure_peers(clients, options.messages, notes)
+    except KeyboardInterrupt:
+        return 130
     if options.json:
         print(json.dumps(as_json(columns, notes), indent=2))
     else:

@@ -17,7 +17,7 @@ CSRC = ROOT / "csrc"
 
 # From the ground up. A module imports from lower layers, or from its own where no circle forms.
 LAYERS: list[set[str]] = [
-    {"ancestry", "errors", "events", "stacks", "_native", "_native_cffi"},
+    {"ancestry", "errors", "events", "programs", "stacks", "_native", "_native_cffi"},
     {"checks", "contextvars"},
     {"settings", "threads"},
     {"coroutine", "forks"},

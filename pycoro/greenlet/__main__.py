@@ -7,11 +7,10 @@ its own arguments in sys.argv, and its own folder first on sys.path.
 from __future__ import annotations
 
 import argparse
-import runpy
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
+from ..programs import run_program
 from . import install
 
 
@@ -27,16 +26,16 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("program", metavar="program")
     parser.add_argument("args", nargs=argparse.REMAINDER)
     options = parser.parse_args(argv)
-    install(options.stack_size)
-    sys.argv = [options.program, *options.args]
-    if options.module:
-        runpy.run_module(options.program, run_name="__main__", alter_sys=True)
-    elif options.code:
-        sys.argv[0] = "-c"
+    try:
+        install(options.stack_size)
+    except ValueError as error:
+        parser.error(f"argument --stack-size: {error}")
+    if options.code:
+        sys.argv = ["-c", *options.args]
         exec(compile(options.program, "<string>", "exec"), sys.modules["__main__"].__dict__)
     else:
-        sys.path[0] = str(Path(options.program).resolve().parent)
-        runpy.run_path(options.program, run_name="__main__")
+        program = [options.program, *options.args]
+        run_program(program, as_module=options.module, command="pycoro.greenlet")
 
 
 if __name__ == "__main__":

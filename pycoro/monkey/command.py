@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
 
+from ..programs import run_program
 from .patching import audit, patch_all
 
 PARTS = [
@@ -64,15 +64,10 @@ def main(argv: list[str] | None = None) -> None:
         options[name] = wanted
     if not argv:
         sys.exit(USAGE)
-    sys.argv = argv
     patch_all(**options)
     if limit is not None:
         audit(limit)
-    if as_module:
-        runpy.run_module(argv[0], run_name="__main__", alter_sys=True)
-    else:
-        sys.path[0] = str(argv[0]).rpartition("/")[0]
-        runpy.run_path(argv[0], run_name="__main__")
+    run_program(argv, as_module=as_module, command="pycoro.monkey")
 
 
 def _seconds(option: str) -> float:

@@ -10,6 +10,11 @@ head, body  what a request says; what is refused    responder   what is sent, an
 response    what a response may say                 log         logs; environ in reports
 """
 
+try:
+    import httptools as _httptools  # type: ignore[import-not-found,unused-ignore]  # noqa: F401
+except ImportError as error:  # the extra is missing
+    raise ImportError("pycoro.pywsgi needs httptools: pip install 'pycoro[wsgi]'") from error
+
 from .body import Input
 from .handler import WSGIHandler
 from .head import BadRequest

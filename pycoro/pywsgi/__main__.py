@@ -10,13 +10,16 @@ import argparse
 import importlib
 import importlib.util
 import sys
+from collections.abc import Callable
 from functools import reduce
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .. import monkey
 from ..prefork import check_worker_timeout
 from .server import WSGIServer
+
+T = TypeVar("T")
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -63,18 +66,25 @@ SETTINGS = (
 )
 
 
+class Refused(Exception):
+    """What was asked for cannot be: one line for who asked, and no traceback."""
+
+
 def find(name: str, is_factory: bool) -> Any:
-    """The application. Errors: those of importing it, TypeError, AttributeError."""
+    """The application. Errors: those of importing it; Refused where it is not there, or none."""
     module_name, _, path = name.partition(":")
     module = importlib.import_module(module_name)
     if path:
-        found = reduce(getattr, path.split("."), module)
+        try:
+            found = reduce(getattr, path.split("."), module)
+        except AttributeError as error:
+            raise Refused(str(error)) from error
     else:
         found = getattr(module, "application", None) or getattr(module, "app", None)  # type: ignore[assignment]
     if is_factory and callable(found):
         found = found()
     if not callable(found):
-        raise TypeError(f"{name} is no WSGI application: {found!r} cannot be called")
+        raise Refused(f"{name} is no WSGI application: {found!r} cannot be called")
     return found
 
 
@@ -96,7 +106,16 @@ def main(arguments: list[str] | None = None) -> int:
         def start(self) -> None:
             if not self.started:
                 self.application = find(args.application, args.factory)
-            super().start()
+            self._try_to_listen(super().start)
+
+        def _listen_for_workers(self) -> list[Any]:
+            return self._try_to_listen(super()._listen_for_workers)
+
+        def _try_to_listen(self, listen: Callable[[], T]) -> T:
+            try:
+                return listen()
+            except (OSError, OverflowError) as error:  # the latter of a port above 65535
+                raise Refused(f"cannot listen at {args.bind}: {error}") from error
 
     for name in SETTINGS:
         value = getattr(args, name)
@@ -123,6 +142,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(str(error))
     try:
         server.serve_forever()
+    except Refused as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     except KeyboardInterrupt:
         return 130
     return 0

@@ -13,10 +13,7 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-try:
-    import httptools  # type: ignore[import-not-found,unused-ignore]
-except ImportError as error:  # the extra is missing
-    raise ImportError("pycoro.pywsgi needs httptools: pip install 'pycoro[wsgi]'") from error
+import httptools  # type: ignore[import-not-found,unused-ignore]
 
 _VERSIONS = {b"HTTP/1.1": "HTTP/1.1", b"HTTP/1.0": "HTTP/1.0"}
 # RFC 3986: what an authority may consist of.

@@ -1,0 +1,76 @@
+"""What the commands that run somebody's program say where they cannot: one line, no traceback."""
+
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+from helpers import run_python
+
+MONKEY = "pycoro.monkey"
+GREENLET = "pycoro.greenlet"
+
+
+def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return run_python(
+        f"""
+        import runpy, sys
+        sys.argv[1:] = {list(arguments)!r}
+        runpy.run_module({command!r}, run_name="__main__", alter_sys=True)
+        """
+    )
+
+
+@pytest.mark.parametrize("command", [MONKEY, GREENLET])
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["no/such.py"], "there is no file no/such.py"),
+        (["-m", "no_such"], "there is no module no_such"),
+        (["-m", "no_such.part"], "there is no module no_such.part"),
+        (["-m", "json.no_such"], "there is no module json.no_such"),
+    ],
+)
+def test_a_program_that_is_not_there(command: str, arguments: list[str], complaint: str) -> None:
+    done = run(command, *arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{command}: {complaint}\n")
+
+
+@pytest.mark.parametrize("command", [MONKEY, GREENLET])
+def test_a_program_finds_its_folder_and_its_arguments(
+    command: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp("program")
+    (folder / "beside.py").write_text("NAME = 'beside'\n")
+    (folder / "program.py").write_text(
+        "import sys, beside\nprint(__name__, beside.NAME, sys.argv[1:], sys.path[0])\n"
+    )
+    done = run(command, str(folder / "program.py"), "-x")
+    assert done.stdout == f"__main__ beside ['-x'] {folder.resolve()}\n", done.stderr
+
+
+def test_a_stack_size_that_cannot_be() -> None:
+    done = run(GREENLET, "--stack-size", "3", "-c", "pass")
+    assert done.returncode == 2
+    assert "argument --stack-size: " in done.stderr and "Traceback" not in done.stderr
+
+
+def test_an_extra_that_is_missing_is_named() -> None:
+    done = run_python("import sys; sys.modules['httptools'] = None; import pycoro.pywsgi")
+    assert "needs httptools: pip install 'pycoro[wsgi]'" in done.stderr.splitlines()[-1]
+
+
+def test_ctrl_c_ends_the_main_job_without_a_traceback() -> None:
+    done = run_python(
+        """
+        import sys
+        from pycoro import __main__ as main
+
+        def interrupted(*_):
+            raise KeyboardInterrupt
+
+        main.measure_pycoro = interrupted
+        sys.exit(main.main(["--no-peers"]))
+        """
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
