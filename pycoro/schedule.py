@@ -106,8 +106,8 @@ class Scheduler(Coroutine):
         )
 
     def post(self, callback: Callable[..., Any], *args: Any) -> Handle:
-        """The runtime's call_soon(): a loop that has ended forgets it, for there is nobody whom it
-        could matter to."""
+        """The runtime's call_soon(), for what is no order to the loop itself: one that has ended
+        forgets it, as tasks that are to start, for there is nobody whom it could matter to."""
         handle = Handle(callback, args)
         self.ready.append(handle)
         return handle

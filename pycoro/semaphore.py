@@ -304,7 +304,9 @@ class DummySemaphore:
 
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Calls it soon. TypeError where it is not callable."""
-        get_loop().call_soon(callback, self)
+        if not callable(callback):
+            raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
+        get_loop().post(callback, self)
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Does nothing: it is called soon."""

@@ -168,18 +168,20 @@ class Task(Spawned, Ending):
         return task
 
     def start(self) -> None:
-        """Has it start when its turn comes; does nothing for one that has been started."""
+        """Has it start when its turn comes; does nothing for one that has been started. Where the
+        loop has ended, as for clean-up code at the end of its thread, that turn never comes."""
         if self._may_start():
             self._scheduled = True
             self._loop.ready.append(self)
 
     def start_later(self, seconds: float) -> None:
-        """Like start(), after `seconds`."""
+        """Like start(), after `seconds`; also where the loop has ended."""
         if seconds is None:
             raise TypeError("a delay must be a number of seconds, not None")
         check_timeout(seconds)
         if self._may_start():
-            self._wait = self._loop.call_later(seconds, _start, self)
+            if not self._loop.closed:  # else it never starts, as by start()
+                self._wait = self._loop.call_later(seconds, _start, self)
             self._scheduled = True
 
     def _may_start(self) -> bool:

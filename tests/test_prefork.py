@@ -219,10 +219,9 @@ def handle(connection, address):
     what = connection.recv(10)
     if what == b"block":
         signal.signal(signal.SIGABRT, signal.SIG_IGN)
-    if what in (b"block", b"compute"):
-        while True:
-            pass
     connection.sendall(str(os.getpid()).encode())
+    while what in (b"block", b"compute"):
+        pass
 
 class Server(server.StreamServer):
     worker_timeout = 0.5
@@ -233,32 +232,28 @@ print("over", flush=True)
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
-    """It says where it stands; one that will not die of that is killed."""
+    """It says where it stands; one that will not die of that is killed. (So may be one that does
+    not hang, where the machine is busy.)"""
     script = tmp_path / "script.py"
     script.write_text(HANGS)
     address = ("127.0.0.1", free_port())
 
-    def hang(what: bytes) -> None:
-        with socket.create_connection(address, timeout=LONGEST) as client:
-            client.sendall(what)
-            assert client.recv(10) == b""  # the end of its process
+    def hang(what: bytes) -> int:
+        """Whom it has hung, until the end of that process."""
+        return int(eventually(lambda: ask(address, what)))
 
     def pids() -> set[int]:
         return {int(ask(address, b"pid")) for _ in range(30)}
 
     with running("-X", "faulthandler", str(script), str(address[1])) as process:
-        first = eventually(lambda: len(found := pids()) == 2 and found)
-        hang(b"compute")
-        second = eventually(lambda: len(found := pids()) == 2 and found)
-        [victim] = first - second
-        hang(b"block")
-        third = eventually(lambda: len(found := pids()) == 2 and found)
-        [other] = second - third
+        victim = hang(b"compute")
+        other = hang(b"block")
+        eventually(lambda: len(found := pids()) == 2 and not found & {victim, other})
         process.terminate()
         out, err = process.communicate(timeout=LONGEST)
     assert (process.returncode, out) == (0, "over\n")
     told = "pycoro: the loop of worker {} has stood still for more than 0.5 s: killed\n"
-    assert err.count("killed\n") == 2 and told.format(victim) in err and told.format(other) in err
+    assert told.format(victim) in err and told.format(other) in err
     assert re.search(r"Fatal Python error: Aborted\n(.*\n)+?  File .* in handle\n", err)
     assert f"worker {victim} has ended (signal 6): there will be another" in err
     assert f"worker {other} has ended (signal 9): there will be another" in err

@@ -18,7 +18,7 @@ import pycoro
 from pycoro import Coroutine, InvalidSwitchError, Loop, Timeout, get_loop, sleep, spawn
 from pycoro.event import AsyncResult, Event
 from pycoro.greenlet import getcurrent, greenlet
-from pycoro.lock import RLock, Semaphore
+from pycoro.lock import DummySemaphore, RLock, Semaphore
 from pycoro.queue import Queue
 
 # ---- a plain switch() ----
@@ -250,6 +250,30 @@ def test_a_loop_that_has_ended_refuses_callbacks(how: str) -> None:
         arguments = (0, print) if how == "call_later" else (print,)
         with pytest.raises(RuntimeError, match="the loop is closed"):
             getattr(loop, how)(*arguments)
+
+
+def test_clean_up_code_after_the_loops_end_may_start_what_never_runs() -> None:
+    log: list[Any] = []
+
+    def work() -> None:
+        try:
+            sleep(60)
+        finally:
+            tasks = [spawn(log.append, "now"), pycoro.spawn_later(0, log.append, "later")]
+            for lock in (Semaphore(), DummySemaphore()):
+                lock.rawlink(log.append)
+            log.append([bool(task) for task in tasks])
+            tasks[1].kill(block=False)
+            log.append(tasks[1].ready())
+
+    def in_thread() -> None:
+        spawn(work)
+        sleep(0)
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+    assert log == [[True, True], True]
 
 
 def test_a_signal_after_the_loops_end_is_no_error() -> None:

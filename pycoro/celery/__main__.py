@@ -43,7 +43,10 @@ def refuse_multi(*_: Any, **__: Any) -> NoReturn:
 
 def suit(commands: dict[str, Any]) -> None:
     """Celery's commands, for this process."""
-    commands["multi"].callback = refuse_multi
+    multi = commands["multi"]
+    multi.callback = refuse_multi
+    multi.hidden = True
+    multi.add_help_option = False  # then --help is refused as well
     options = {option.name: option for option in commands["worker"].params}
     pool, detach = options["pool"], options["detach"]
     pool.hidden = detach.hidden = True

@@ -245,7 +245,8 @@ class Connection:
             loop.post_threadsafe(break_off)
 
     def _has_come(self) -> bool:
-        """Has the kernel bytes that have not been read? OpenSSL leaves none there when it waits."""
+        """Has the kernel bytes that have not been read? OpenSSL leaves none there when it waits; so
+        a record of which it has taken a part counts as not come: pending() does not tell of it."""
         try:
             return bool(_socket.socket.recv(self.socket, 1, MSG_PEEK | MSG_DONTWAIT))
         except OSError:

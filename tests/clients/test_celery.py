@@ -236,6 +236,7 @@ def test_a_worker_outlives_its_server(tmp_path: Path) -> None:
         ("worker -ED", "", "--detach would start an unpatched celery"),
         ("worker", "DETACH=1", "--detach would start an unpatched celery"),
         ("-q multi start a", "", "multi would start unpatched workers"),
+        ("multi --help", "", "multi would start unpatched workers"),
     ],
 )
 def test_the_command_refuses_what_would_not_be_patched(
