@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -13,7 +14,7 @@ from peers import api, clean_loop
 
 from pycoro import monkey, testing
 
-__all__ = ["api", "clean_loop", "clock", "patched"]
+__all__ = ["api", "clean_loop", "clock", "patched", "quick_collections"]
 
 # A shell's `pytest &` begins with SIGINT ignored, and so would all programs that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -28,6 +29,16 @@ def pytest_configure(config: pytest.Config) -> None:
         config.add_cleanup(folder.cleanup)
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ["PYTHONPYCACHEPREFIX"] = folder.name
+
+
+@pytest.fixture(scope="module")
+def quick_collections() -> Iterator[None]:
+    """For tests that collect often: a collection looks at what they made, not at pytest and all
+    that was ever imported. Not for those that patch: that looks for objects by gc.get_objects()."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture
