@@ -21,7 +21,7 @@ def test_the_c_library_without_python(tmp_path: Path) -> None:
     shutil.copytree(HERE, target, ignore=shutil.ignore_patterns("build"))
     shutil.copytree(csrc, tmp_path / "csrc", ignore=shutil.ignore_patterns("__pycache__"))
     done = subprocess.run(
-        ["make", "--no-print-directory", "-k", "check"],
+        ["make", "--no-print-directory", "-k", f"-j{os.cpu_count()}", "check"],
         cwd=target,
         env={**os.environ, "QUICK": "1", "MAKEFLAGS": ""},
         stdout=subprocess.PIPE,

@@ -10,9 +10,12 @@ import sys
 import weakref
 from typing import Any
 
+import pytest
 from helpers import Implementation, Log, same
 
 from pycoro import Coroutine, _native, current
+
+pytestmark = pytest.mark.usefixtures("quick_collections")
 
 
 def test_weak_references() -> None:

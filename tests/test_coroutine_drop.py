@@ -16,6 +16,8 @@ from helpers import Implementation, Log, output_of, same
 
 from pycoro import Coroutine, CoroutineExit, _native, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 def test_dropping_unwinds_at_once() -> None:
     def scenario(api: Implementation, log: Log) -> None:

@@ -13,6 +13,8 @@ from helpers import Implementation, Log, output_of, same
 
 from pycoro import Coroutine, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 class Boom(Exception):
     pass

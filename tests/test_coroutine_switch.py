@@ -15,6 +15,8 @@ from helpers import PYCORO, Implementation, Log, same
 import pycoro
 from pycoro import Coroutine, CoroutineError, _native, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 @pytest.mark.parametrize(
     "values", [(), (1,), (1, 2), ((),), ((1, 2),), (None,), (None, None), ([],)], ids=repr

@@ -14,6 +14,8 @@ from helpers import Implementation, Log, same
 
 from pycoro import Coroutine, CoroutineError, CoroutineExit, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 class Boom(Exception):
     pass

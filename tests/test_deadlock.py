@@ -24,7 +24,7 @@ from pycoro.event import AsyncResult, Event
 from pycoro.holding import Sources
 from pycoro.lock import Barrier, BoundedSemaphore, Condition, RLock, Semaphore
 
-pytestmark = pytest.mark.usefixtures("clean_loop")
+pytestmark = pytest.mark.usefixtures("quick_collections", "clean_loop")
 
 SENTENCE = (
     "this would wait forever: no task can run, no timer is set and no descriptor is waited for, so "

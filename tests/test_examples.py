@@ -155,7 +155,7 @@ def test_echo_server(echo_server: tuple[subprocess.Popen[str], int]) -> None:
 
 def clients(port: int) -> dict[str, list[str]]:
     return {
-        "nc": ["nc", "-w", "1", "127.0.0.1", str(port)],
+        "nc": ["nc", "-w", "20", "127.0.0.1", str(port)],
         "curl": ["curl", "--silent", "--max-time", "1", f"telnet://127.0.0.1:{port}"],
     }
 
@@ -166,11 +166,15 @@ def test_echo_server_by_a_real_client(
 ) -> None:
     if not shutil.which(client):
         pytest.skip(f"{client} is not installed")
-    _, port = echo_server
-    done = subprocess.run(
-        clients(port)[client], input="hello\nworld\n", capture_output=True, text=True, timeout=20
-    )
-    assert done.stdout == "hello\nworld\n"
+    server, port = echo_server
+    pipe = subprocess.PIPE
+    with subprocess.Popen(clients(port)[client], stdin=pipe, stdout=pipe, text=True) as process:
+        assert process.stdin and process.stdout
+        process.stdin.write("hello\nworld\n")
+        process.stdin.close()
+        assert [process.stdout.readline() for _ in range(2)] == ["hello\n", "world\n"]
+        server.kill()  # which ends nc; curl sees no end, and waits for its second to be over
+        assert process.stdout.read() == ""
 
 
 def test_the_program_in_the_readme(tmp_path: Path) -> None:
@@ -200,7 +204,7 @@ def connect_when_ready(port: int, process: subprocess.Popen[bytes]) -> socket.so
 
 
 def test_three_servers(tmp_path: Path) -> None:
-    lines = run("three_servers", "--picture", str(tmp_path / "three"))
+    lines = run("three_servers", "--seconds", "0.1", "--picture", str(tmp_path / "three"))
     rows = [re.match(r"(\w.*\w) +(\d+) +([\d,]+) +(\d+\.\d)  #*$", line) for line in lines[1:10]]
     assert [row and (row[1], int(row[2])) for row in rows] == [
         (title, number)

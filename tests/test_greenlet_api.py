@@ -21,6 +21,8 @@ from helpers import in_thread
 
 import pycoro.greenlet
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 Log = list[Any]
 NAMES = {
     "__del__",  # the collector unwinds by it

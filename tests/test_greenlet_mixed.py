@@ -18,6 +18,8 @@ from pycoro.event import Event
 from pycoro.greenlet import GreenletExit, error, getcurrent, greenlet
 from pycoro.local import local
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 class genlet(greenlet):
     """A generator made of a greenlet, as libraries make them."""

@@ -9,10 +9,13 @@ import gc
 from typing import Any
 
 import greenlet
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pycoro.greenlet
+
+pytestmark = pytest.mark.usefixtures("quick_collections")
 
 Log = list[Any]
 MAIN = 0

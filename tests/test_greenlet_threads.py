@@ -14,6 +14,8 @@ from helpers import Log, in_thread, needs_reuse, output_of
 import pycoro.greenlet
 from pycoro import _native
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 BOTH = pytest.mark.parametrize("api", [greenlet, pycoro.greenlet], ids=["greenlet", "pycoro"])
 
 

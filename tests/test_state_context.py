@@ -11,6 +11,8 @@ from helpers import Implementation, Log, output_of, same
 
 from pycoro import Coroutine, CoroutineError, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 var: ContextVar[str] = ContextVar("var", default="default")
 
 

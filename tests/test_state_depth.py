@@ -12,6 +12,8 @@ from helpers import Implementation, Log, output_of, same
 
 from pycoro import Coroutine, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 def depth_that_fits() -> int:
     """Python calls until RecursionError, from here."""

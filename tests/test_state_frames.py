@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
+import pytest
 from helpers import Implementation, Log, same
 
 from pycoro import Coroutine, current
+
+pytestmark = pytest.mark.usefixtures("quick_collections")
 
 
 def names(frame: FrameType | None) -> list[str]:

@@ -14,6 +14,8 @@ from helpers import ROOT, output_of, run_python
 from pycoro import Coroutine, _native, current
 from pycoro.greenlet import greenlet
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 @pytest.fixture(params=[1, 7, 100])
 def frequent_collections(request: pytest.FixtureRequest) -> Iterator[None]:

@@ -11,6 +11,8 @@ from helpers import Implementation, Log, same
 
 from pycoro import Coroutine, current
 
+pytestmark = pytest.mark.usefixtures("quick_collections")
+
 
 class Tracing:
     """Records events of functions whose names start with `t_`, until the with block ends."""
