@@ -115,7 +115,9 @@ class _Collector(Observer):
     def __repr__(self) -> str:
         pending = self._pending()
         names = [
-            f"{type(thing).__name__} {thing.name.rpartition('<locals>.')[2]!r}" if isinstance(thing, Task) else repr(thing)
+            f"{type(thing).__name__} {thing.name.rpartition('<locals>.')[2]!r}"
+            if isinstance(thing, Task)
+            else repr(thing)
             for thing in pending[:_NAMED]
         ]
         if len(pending) > _NAMED:
