@@ -41,7 +41,7 @@ class Queue(SimpleQueue):
     it can be shut down. `unfinished_tasks`: what is to be done from the start; default, all items
     that are there."""
 
-    __slots__ = ("_cleared", "_joiners", "unfinished_tasks")
+    __slots__ = ("_joiners", "unfinished_tasks")
 
     def __init__(
         self,
@@ -50,7 +50,6 @@ class Queue(SimpleQueue):
         unfinished_tasks: int | None = None,
     ) -> None:
         self._joiners: deque[Any] = deque()  # who waits in join()
-        self._cleared = False  # by shutdown(immediate=True)
         super().__init__(maxsize, items, _warn_depth=3)
         self.unfinished_tasks: int = unfinished_tasks or self._qsize()
 
@@ -143,10 +142,9 @@ class Queue(SimpleQueue):
         """From now on put() raises ShutDown, also where it waits already, and get() does when no
         items are left. With `immediate` none are left: they go, and count as done."""
         with self._mutex:
-            self.is_shutdown = True
             self._limitless = self._open = False
+            self.is_shutdown = True
         if immediate:
-            self._cleared = True
             self._clear()
         self._call_getters()
         self._let_in()
@@ -154,10 +152,6 @@ class Queue(SimpleQueue):
     def _clear(self) -> None:
         while self._take(False, 0) is not NOTHING:
             self._count_done()
-
-    def _came_late(self) -> None:
-        if self._cleared:
-            self._clear()
 
     def _format(self) -> str:
         tasks = f" tasks={self.unfinished_tasks}" if self.unfinished_tasks else ""

@@ -116,9 +116,8 @@ class Store(Exchange):
                 if not self._reserve():
                     raise Full
             self._reserved -= 1
-            self._items.append(item)
-        if self.is_shutdown:
-            self._came_late()
+            # Of another thread, just now: then those who would get the item may have gone already.
+            self._refuse_late() if self.is_shutdown else self._items.append(item)
         if self.getters:
             self._call_for_one()
         elif self._open is not self._limitless:
@@ -153,9 +152,7 @@ class Store(Exchange):
         """Puts the item in the reserved place."""
         if self._atomic:
             self._reserved -= 1
-            self._items.append(item)
-            if self.is_shutdown:
-                self._came_late()
+            self._refuse_late() if self.is_shutdown else self._items.append(item)
         else:
             with self._mutex:
                 self._reserved -= 1
@@ -163,8 +160,8 @@ class Store(Exchange):
                     raise ShutDown
                 self._put(item)
 
-    def _came_late(self) -> None:
-        """An item has been put while another thread was shutting down."""
+    def _refuse_late(self) -> None:
+        raise ShutDown
 
     def _join_putters(self, waiter: Any) -> None:
         self.putters.append(waiter)
@@ -208,7 +205,7 @@ class Store(Exchange):
         item = self._take(peek, 0 if peek else self._promised)
         if item is NOTHING:
             if self.is_shutdown:
-                raise ShutDown
+                item = self._take_last(peek, 0 if peek else self._promised)
         elif self.putters:
             self._let_in()
         elif not self._free:
@@ -228,6 +225,14 @@ class Store(Exchange):
         except IndexError:  # another thread has been quicker
             pass
         return NOTHING
+
+    def _take_last(self, peek: bool, spoken_for: int) -> Any:
+        """Of a queue that is shut down. An item may have come between the first look and that; none
+        comes any more. ShutDown."""
+        item = self._take(peek, spoken_for)
+        if item is NOTHING:
+            raise ShutDown
+        return item
 
     def _join_getters(self, waiter: Any, first: bool = False) -> None:
         if first:
@@ -283,7 +288,7 @@ class Store(Exchange):
             item = NOTHING  # another thread has been quicker
         if item is NOTHING:
             if self.is_shutdown:
-                raise ShutDown
+                item = self._take_last(peek, 0)
         elif peek:
             self._call_getters()  # it is still there
         elif self.putters:
