@@ -19,6 +19,7 @@ from typing import Any
 
 from . import _native
 from .checks import check_timeout
+from .links import check_callback
 from .loop import Loop, get_loop
 from .waiting import WaitQueue, pass_on_until, wake
 from .wakeup import defer_interrupt
@@ -304,9 +305,7 @@ class DummySemaphore:
 
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Calls it soon. TypeError where it is not callable."""
-        if not callable(callback):
-            raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
-        get_loop().post(callback, self)
+        get_loop().post(check_callback(callback), self)
 
     def unlink(self, callback: Callable[[Any], Any]) -> None:
         """Does nothing: it is called soon."""
