@@ -210,9 +210,7 @@ class Semaphore:
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Calls it once, with this object, in the loop of the calling thread, soon after it can be
         acquired. It must not wait. TypeError where it is not callable."""
-        if not callable(callback):
-            raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
-        link = _Observer(self, get_loop(), callback)
+        link = _Observer(self, get_loop(), check_callback(callback))
         link.queue.append(link)
         if self.counter:
             self._hand_over()
