@@ -179,6 +179,11 @@ uintptr_t pc_thread_orphan(void)
     return coro ? (uintptr_t)bind_shell(coro) : new_reference(NULL);
 }
 
+intptr_t pc_thread_calls(void)
+{
+    return pc_thread_here && pc_thread_here->calls;
+}
+
 uintptr_t pc_thread_suspended(void)
 {
     struct pc_thread *thread = pc_api_here();

@@ -17,6 +17,7 @@ thread_end: Callable[[Any], None] = lib.pc_thread_end
 thread_remaining: Callable[[], Any] = lib.pc_thread_remaining
 thread_kept: Callable[[], Any] = lib.pc_thread_kept
 thread_orphan: Callable[[], Any] = lib.pc_thread_orphan
+thread_calls: Callable[[], int] = lib.pc_thread_calls
 thread_suspended: Callable[[], list[Any]] = lib.pc_thread_suspended
 thread_running: Callable[[Any], Any] = lib.pc_thread_running
 thread_living: Callable[[Any], list[Any]] = lib.pc_thread_living

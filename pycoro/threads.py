@@ -93,15 +93,14 @@ def unwind_all(thread: Thread) -> None:
         return
     # Clean-up code may start new ones, and so on for ever: those that are too many end unheard.
     patience = _native.count_in_use() + 1000
-    while True:
-        reap(here)
-        coroutine = _native.thread_remaining()
-        if coroutine is None:
-            break
+    reap(here)
+    while (coroutine := _native.thread_remaining()) is not None:
         patience -= 1
         if patience > 0:
             run_unraisable(_unwind, coroutine, here)
         _native.abandon(coroutine)
+        if _native.thread_calls():  # not each time: it looks at all that there are
+            reap(here)
 
 
 def reap(here: Coroutine) -> None:

@@ -111,6 +111,28 @@ def test_many_threads_come_and_go() -> None:
     assert _native.count_in_use() == before
 
 
+def test_the_end_of_many_does_not_look_at_all_of_them_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks: list[int] = []
+    look = _native.thread_kept
+    monkeypatch.setattr(_native, "thread_kept", lambda: looks.append(1) or look())
+
+    def thread() -> None:
+        def run() -> None:
+            current().parent.switch()  # type: ignore[union-attr]
+
+        kept.extend(Coroutine(run) for _ in range(50))
+        for coroutine in kept:
+            coroutine.switch()
+        looks.clear()
+
+    kept: list[Coroutine] = []
+    in_thread(thread)
+    assert all(coroutine.dead for coroutine in kept)
+    assert looks == [1]
+
+
 def test_the_owner_ends_while_another_thread_drops() -> None:
     # A tracer holds the dropping thread inside the drop until the owner has gone.
     assert output_of(
