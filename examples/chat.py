@@ -134,7 +134,8 @@ def main() -> None:
     parser.add_argument("--bind", default="127.0.0.1:8080")
     server = WSGIServer(parser.parse_args().bind, application, log=None)
     server.start()
-    print(f"http://{server.server_host}:{server.server_port}/", flush=True)
+    host = server.server_host
+    print(f"http://{f'[{host}]' if ':' in host else host}:{server.server_port}/", flush=True)
     server.serve_forever()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -40,6 +41,12 @@ def chatting() -> Iterator[Address]:
         process.send_signal(signal.SIGTERM)
         assert process.communicate(timeout=30) == ("", "")
         assert process.returncode == 0
+
+
+def test_an_address_that_a_browser_understands() -> None:
+    with running(str(ROOT / "examples" / "chat.py"), "--bind", ":0") as process:
+        assert process.stdout is not None
+        assert re.fullmatch(r"http://(\[::\]|0\.0\.0\.0):\d+/\n", process.stdout.readline())
 
 
 @pytest.fixture
