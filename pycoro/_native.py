@@ -8,7 +8,15 @@ as its Coroutine. The functions keep the GIL.
 from collections.abc import Callable
 from typing import Any
 
-from ._native_cffi import lib
+try:
+    from ._native_cffi import lib
+except ModuleNotFoundError as error:
+    if error.name != f"{__package__}._native_cffi":
+        raise
+    raise ImportError(
+        "pycoro's C library is not compiled for this Python: in the folder of the sources, with "
+        "this Python, pip install ."
+    ) from error
 
 Base: Any = lib.pc_base()
 init: Callable[[Any, Any, Any, Any, Any, Any, Any], None] = lib.pc_init

@@ -1,6 +1,7 @@
 """What a package holds and a build says: the source archive, type marker, versions, refusals."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -56,6 +57,14 @@ def test_an_unknown_version_is_refused_with_a_sentence(
     pretend(monkeypatch, build_ffi, version_info=(*version, 0, "final", 0))
     with pytest.raises(SystemExit, match=r"3\.11, .*3\.15.* CONTRIBUTING\.md"):
         build_ffi.pystate_source()
+
+
+def test_sources_that_are_not_compiled_say_what_to_do(tmp_path: Path) -> None:
+    sources = shutil.ignore_patterns("*.so", "__pycache__")
+    shutil.copytree(Path(pycoro.__file__).parent, tmp_path / "pycoro", ignore=sources)
+    command = [sys.executable, "-S", "-c", "import pycoro"]  # -S: without what is installed
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stderr.splitlines()[-1].startswith("ImportError: pycoro's C library is not")
 
 
 def test_another_implementation_is_refused(
