@@ -134,6 +134,7 @@ class Group(MappingMixin):
         """Waits until there is no member, `timeout` seconds at most. Has there been such a moment?
         With raise_error, an error of those that are members now is raised once they have ended.
         Errors: TypeError, ValueError for a timeout that is no number."""
+        check_timeout(timeout)
         members = list(self.greenlets) if raise_error else ()
         empty = not self.greenlets or self._emptied.wait_unless(self._is_empty, timeout)
         failed = [one for one in members if getattr(one, "exception", None) is not None][:1]

@@ -158,6 +158,12 @@ def test_join_raises_the_error_of_a_member(api: Api, capsys: pytest.CaptureFixtu
     assert "ZeroDivisionError" in capsys.readouterr().err
 
 
+def test_join_wants_a_time_also_where_nobody_is_a_member() -> None:
+    for group in (Group(), Pool(1)):
+        with pytest.raises(ValueError, match="non-negative"):
+            group.join(timeout=-1)
+
+
 def test_kill_ends_all_members(api: Api) -> None:
     group = api.pool.Group()
     steps = Steps(api)
