@@ -8,8 +8,9 @@ __path__ = extend_path(__path__, __name__)
 from os import fork
 from sys import getswitchinterval, setswitchinterval
 
-# These give each loop what is above it.
+# These give each loop what is above it, or are there after `import gevent`, too.
 from . import core as _core  # noqa: F401
+from . import exceptions, hub  # noqa: F401
 from . import jobs as _jobs  # noqa: F401
 from . import resolver as _resolver  # noqa: F401
 from .choice import choose

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,14 @@ def test_no_public_name_is_missing(name: str) -> None:
     missing = [one for one in getattr(theirs, "__all__", ()) if not hasattr(ours, one)]
     left_out = LEFT_OUT.get(name, "")
     assert [one for one in missing if not re.fullmatch(left_out, one)] == []
+
+
+def test_modules_that_the_package_brings_along() -> None:
+    names = ("event", "exceptions", "hub", "timeout")
+    for package in ("gevent", "pycoro"):
+        code = f"import {package}; print({{*{names}}} - {{*dir({package})}})"
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.stdout == "set()\n"
 
 
 CLASSES = {
