@@ -5,7 +5,7 @@ after the other and gives each to the handler for its kind, which runs to its en
 event's. A handler that has to wait spawns a task: "save" does, and the window stays alive
 meanwhile.
 
-    python events.py
+    python examples/events.py
 """
 
 from __future__ import annotations
