@@ -139,6 +139,14 @@ uintptr_t pc_prepare(uintptr_t object)
     return (uintptr_t)Py_NewRef(Py_None);
 }
 
+uintptr_t pc_count_anew(void)
+{
+    struct pc_thread *here = pc_api_here();
+    if (here)
+        here->current->nesting = 0;
+    return (uintptr_t)Py_NewRef(Py_None);
+}
+
 /* What is to arrive in one that begins or goes on: a new reference. */
 static PyObject *wrap(int begins, const struct parcel *parcel)
 {

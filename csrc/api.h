@@ -79,6 +79,10 @@ uintptr_t pc_throw(uintptr_t parcel);
 /* Gives one that has not started a stack, so that it can be started without fail: None. */
 uintptr_t pc_prepare(uintptr_t object);
 
+/* The running one counts as started by nobody, as those do that are prepared: how many have started
+   each other is counted from it on. None. */
+uintptr_t pc_count_anew(void);
+
 /* The suspended coroutine could not be unwound: it never goes on. None. */
 uintptr_t pc_abandon(uintptr_t object);
 

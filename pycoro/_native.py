@@ -34,6 +34,7 @@ enlist: Callable[[Any], Any] = lib.pc_enlist
 switch: Callable[[Any], Any] = lib.pc_switch
 throw: Callable[[Any], Any] = lib.pc_throw
 prepare: Callable[[Any], None] = lib.pc_prepare
+count_anew: Callable[[], None] = lib.pc_count_anew
 abandon: Callable[[Any], None] = lib.pc_abandon
 is_running: Callable[[Any], bool] = lib.pc_is_running
 is_suspended: Callable[[Any], bool] = lib.pc_is_suspended

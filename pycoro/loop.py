@@ -132,6 +132,7 @@ class Loop(HubNames, Scheduler):
 
     @defer_interrupt
     def _serve(self) -> None:
+        _native.count_anew()  # whom callbacks start is not nested in whoever switched here first
         due = self._due
         try:
             while True:

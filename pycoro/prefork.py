@@ -17,6 +17,8 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from select import PIPE_BUF
 from types import FrameType
 from typing import Any
 
@@ -38,6 +40,10 @@ _KILLED = 5.0  # seconds more than the grace period, until a worker is killed
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
+class Refused(Exception):
+    """What was asked for cannot be: one line for who asked, and no traceback."""
+
+
 class Place:
     """One worker's: its socket, and who works there now."""
 
@@ -45,6 +51,7 @@ class Place:
         self.listener = listener
         self.pid: int | None = None
         self.born = 0.0
+        self.is_new = True  # has nobody worked there before?
         self.pause = SHORTEST
         self.due = 0.0  # when there is to be a new one
         self.heart: Heartbeat | None = None
@@ -60,6 +67,9 @@ class Supervisor:
     faulthandler, where it is enabled, tells where it stands; a second later it is killed. That
     counts from the fork on, so work() has to come to its loop in time. None: it may stand still for
     ever. Errors: TypeError, ValueError for what is no number of seconds above 0.
+
+    Where work() raises Refused, it is of no use to try again. At the first start that ends all, and
+    run() raises it; later, in place of one that has worked, there may yet be another: it is told.
     """
 
     def __init__(
@@ -78,6 +88,8 @@ class Supervisor:
         self._came: set[int] = set()  # signals
         self._wake = Event()
         self._pipe = (-1, -1)  # which ends with this process
+        self._refusals = (-1, -1)  # another pipe: why workers cannot work
+        self._refused = b""
 
     @property
     def pids(self) -> list[int]:
@@ -85,20 +97,24 @@ class Supervisor:
         return [place.pid for place in self._places if place.pid is not None]
 
     def run(self) -> None:
-        """Returns after SIGTERM; raises KeyboardInterrupt after Ctrl-C. Errors: RuntimeError in a
-        task, or outside of the main thread."""
+        """Returns after SIGTERM; raises KeyboardInterrupt after Ctrl-C. Errors: Refused, of work();
+        RuntimeError in a task, or outside of the main thread."""
         here = current()
         if not is_main_thread() or here is not here._thread.main:
             raise RuntimeError("workers are for the main program: call this outside of tasks")
         self._pipe = os.pipe()
+        self._refusals = os.pipe()
+        os.set_blocking(self._refusals[0], False)
         former = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         try:
             self._supervise()
         finally:
             for number, handler in former.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
-            for end in self._pipe:
+            for end in self._pipe + self._refusals:
                 os.close(end)
+        if self._refused:
+            raise Refused(self._refused.partition(b"\0")[0].decode(errors="replace"))
         if signal.SIGINT in self._came:
             raise KeyboardInterrupt
 
@@ -116,6 +132,8 @@ class Supervisor:
                 self._came.discard(signal.SIGHUP)
                 self._replace_all()
             self._reap()
+            if self._refused:
+                break
             self._kill_hung()
             now = loop.clock()
             for place in self._places:
@@ -149,6 +167,7 @@ class Supervisor:
         if not pid:
             self._be_worker(place)
         place.pid = pid
+        place.is_new = False
         place.born = get_loop().clock()
 
     def _be_worker(self, place: Place) -> None:
@@ -173,6 +192,12 @@ class Supervisor:
             code = 0  # of the terminal, to all of us
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except Refused as error:
+            if place.is_new:
+                why = str(error).encode(errors="replace")[: PIPE_BUF - 1]  # so it is in one piece
+                os.write(self._refusals[1], why + b"\0")
+            else:
+                say(f"pycoro: worker {os.getpid()}: {error}\n")
         except BaseException:
             traceback.print_exc()
         finally:
@@ -212,6 +237,11 @@ class Supervisor:
                 _kill(pid, signal.SIGKILL)
         for place in self._places:
             if place.pid is None or (status := _ended(place.pid)) is None:
+                continue
+            with suppress(BlockingIOError):
+                self._refused = os.read(self._refusals[0], PIPE_BUF)
+            if self._refused:
+                place.pid = None
                 continue
             say(f"pycoro: worker {place.pid} has ended ({status}): there will be another\n")
             young = now - place.born < YOUNG

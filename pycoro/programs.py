@@ -1,4 +1,4 @@
-"""Running somebody's program in this process: what is common to the commands that do."""
+"""What is common to the commands that run somebody's program, or serve his application, in here."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def run_program(argv: Sequence[str], *, as_module: bool, command: str) -> None:
     sys.argv = list(argv)
     name = sys.argv[0]
     if as_module:
-        if not _is_there(name):
+        if not is_module(name):
             sys.exit(f"{command}: there is no module {name}")
         runpy.run_module(name, run_name="__main__", alter_sys=True)
     else:
@@ -25,8 +25,13 @@ def run_program(argv: Sequence[str], *, as_module: bool, command: str) -> None:
         runpy.run_path(name, run_name="__main__")
 
 
-def _is_there(module: str) -> bool:
+def is_module(name: str) -> bool:
+    """Is there one? Imports the package that it is in. Errors: those of that."""
+    if not all(name.split(".")):
+        return False
     try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # nor the package that it would be in
+        return importlib.util.find_spec(name) is not None
+    except ModuleNotFoundError as error:
+        if not f"{name}.".startswith(f"{error.name}."):  # it is what the package asks for
+            raise
         return False

@@ -394,10 +394,17 @@ def test_the_command_line(name: str, options: list[str], patched: str, module: P
 
 
 @needs_httptools
-def test_a_reload_brings_new_code(module: Path) -> None:
+@pytest.mark.parametrize("name", ["shop:app", "store.front:app"])
+def test_a_reload_brings_new_code(name: str, module: Path) -> None:
+    """Also that of the package, which the supervisor must not have imported either."""
+    folder = module.parent
+    if name == "store.front:app":
+        (folder / "store").mkdir()
+        (folder / "store" / "front.py").write_text("from store import app\n")
+        module = module.rename(folder / "store" / "__init__.py")
     port = free_port()
-    arguments = ["-m", "pycoro.pywsgi", "shop:app", "-b", f"127.0.0.1:{port}", "-w", "2"]
-    with running(*arguments, "--chdir", str(module.parent)) as process:
+    arguments = ["-m", "pycoro.pywsgi", name, "-b", f"127.0.0.1:{port}", "-w", "2"]
+    with running(*arguments, "--chdir", str(folder)) as process:
         first = eventually(lambda: request(port))
         assert first[1:] == ["first", "True", "True"] and int(first[0]) != process.pid
         module.write_text(textwrap.dedent(APPLICATION).replace('"first"', '"the second"'))
@@ -406,12 +413,38 @@ def test_a_reload_brings_new_code(module: Path) -> None:
 
 
 @needs_httptools
+def test_a_reload_that_is_refused_is_told_and_tried_again(module: Path) -> None:
+    port = free_port()
+    arguments = ["-m", "pycoro.pywsgi", "shop:app", "-b", f"127.0.0.1:{port}", "-w", "2"]
+    with running(*arguments, cwd=module.parent) as process:
+        assert process.stderr is not None
+        eventually(lambda: len({request(port)[0] for _ in range(20)}) == 2)
+        module.write_text("")
+        process.send_signal(signal.SIGHUP)
+        told = [process.stderr.readline() for _ in range(8)]
+        refusal = r"pycoro: worker \d+: module 'shop' has no attribute 'app'\n"
+        ended = r"pycoro: worker \d+ has ended \(exit code 1\): there will be another\n"
+        assert all(re.fullmatch(f"{refusal}|{ended}", line) for line in told), told
+        module.write_text(textwrap.dedent(APPLICATION))
+        eventually(lambda: request(port))
+        process.terminate()
+        process.communicate(timeout=LONGEST)
+        assert process.returncode == 0
+
+
+@needs_httptools
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
         (["nowhere:app"], "there is no module nowhere"),
+        ([":app"], "there is no module \n"),
+        ([".shop:app"], "there is no module .shop"),
+        (["shop.more:app"], "there is no module shop.more"),
+        (["shop.more:app", "-w", "2"], "there is no module shop.more"),
         (["shop:nothing"], "has no attribute 'nothing'"),
+        (["shop:nothing", "-w", "3"], "has no attribute 'nothing'"),
         (["shop:TEXT"], "shop:TEXT is no WSGI application"),
+        (["shop:TEXT", "-w", "2"], "shop:TEXT is no WSGI application"),
         (["shop", "-b", "127.0.0.1:99999"], "cannot listen at 127.0.0.1:99999: bind(): port"),
         (["shop", "-b", "unix:/no/such"], "cannot listen at unix:/no/such: [Errno 2]"),
         (["shop", "-w", "2", "-b", "unix:/no/such"], "cannot listen at unix:/no/such: [Errno 2]"),
@@ -426,4 +459,4 @@ def test_what_the_command_line_refuses(arguments: list[str], complaint: str, mod
     with running("-m", "pycoro.pywsgi", *arguments, cwd=module.parent) as process:
         _, err = process.communicate(timeout=LONGEST)
         assert process.returncode in (1, 2)
-        assert complaint in err and "Traceback" not in err
+        assert err.count(complaint) == 1 and "Traceback" not in err and "another" not in err

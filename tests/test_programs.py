@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from pathlib import Path
 
 import pytest
 from helpers import run_python
@@ -29,6 +30,9 @@ def run(command: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["-m", "no_such"], "there is no module no_such"),
         (["-m", "no_such.part"], "there is no module no_such.part"),
         (["-m", "json.no_such"], "there is no module json.no_such"),
+        (["-m", "json.decoder.part"], "there is no module json.decoder.part"),
+        (["-m", ""], "there is no module "),
+        (["-m", ".part"], "there is no module .part"),
     ],
 )
 def test_a_program_that_is_not_there(command: str, arguments: list[str], complaint: str) -> None:
@@ -47,6 +51,33 @@ def test_a_program_finds_its_folder_and_its_arguments(
     )
     done = run(command, str(folder / "program.py"), "-x")
     assert done.stdout == f"__main__ beside ['-x'] {folder.resolve()}\n", done.stderr
+
+
+@pytest.mark.parametrize("command", [MONKEY, GREENLET])
+def test_what_its_package_asks_for_is_not_there(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("import no_such\n")
+    (tmp_path / "package" / "part.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = run(command, "-m", "package.part")
+    assert done.stderr.endswith("ModuleNotFoundError: No module named 'no_such'\n")
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "complaint"),
+    [
+        (MONKEY, [], "usage: python -m pycoro.monkey "),
+        (MONKEY, ["--no-such", "program"], "pycoro.monkey: unknown option --no-such\n\nusage: "),
+        (MONKEY, ["--audit=never", "program"], "pycoro.monkey: --audit takes a number of "),
+        (GREENLET, [], "usage: python -m pycoro.greenlet "),
+    ],
+)
+def test_a_command_line_that_is_none(command: str, arguments: list[str], complaint: str) -> None:
+    done = run(command, *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(complaint)
 
 
 def test_a_stack_size_that_cannot_be() -> None:

@@ -403,6 +403,34 @@ def test_those_that_take_each_others_place_may_be_many(clean_loop: None) -> None
     assert len(ended) == 3000
 
 
+def test_whom_callbacks_start_counts_from_the_loop_whoever_first_switched_there() -> None:
+    """That is the last of 200, which would leave room for 99."""
+    out = output_of(
+        """
+        import sys, pycoro
+        sys.setrecursionlimit(300)
+        def chain(length, then):
+            if length:
+                pycoro.Coroutine(lambda: chain(length - 1, then)).switch()
+            else:
+                then()
+        def attempt(length):
+            try:
+                chain(length, lambda: print(length))
+            except RecursionError:
+                print("RecursionError")
+        def switch_to_the_loop():
+            loop.call_soon(attempt, 300)
+            loop.call_soon(attempt, 301)
+            loop.call_soon(pycoro.current().switch)
+            loop.switch()
+        loop = pycoro.get_loop()
+        chain(200, switch_to_the_loop)
+        """
+    )
+    assert out == ["300", "RecursionError"]
+
+
 def test_a_task_begins_at_no_depth_whoever_waits_when_it_does(clean_loop: None) -> None:
     def deep(n: int) -> int:
         return deep(n - 1) if n else 0

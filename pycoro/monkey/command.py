@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NoReturn
 
 from ..programs import run_program
 from .patching import audit, patch_all
@@ -60,10 +61,10 @@ def main(argv: list[str] | None = None) -> None:
         wanted = not name.startswith("no-")
         name = name.removeprefix("no-")
         if name not in PARTS:
-            sys.exit(f"pycoro.monkey: unknown option {option}\n\n{USAGE}")
+            _refuse(f"pycoro.monkey: unknown option {option}\n\n{USAGE}")
         options[name] = wanted
     if not argv:
-        sys.exit(USAGE)
+        _refuse(USAGE)
     patch_all(**options)
     if limit is not None:
         audit(limit)
@@ -77,5 +78,11 @@ def _seconds(option: str) -> float:
     except ValueError:
         milliseconds = 0.0
     if not 0 < milliseconds < float("inf"):
-        sys.exit(f"pycoro.monkey: --audit takes a number of milliseconds, not {text!r}")
+        _refuse(f"pycoro.monkey: --audit takes a number of milliseconds, not {text!r}")
     return milliseconds / 1000
+
+
+def _refuse(why: str) -> NoReturn:
+    """With argparse's exit code."""
+    print(why, file=sys.stderr)
+    sys.exit(2)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from functools import reduce
@@ -16,7 +15,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import monkey
-from ..prefork import check_worker_timeout
+from ..prefork import Refused, check_worker_timeout
+from ..programs import is_module
 from .server import WSGIServer
 
 T = TypeVar("T")
@@ -66,13 +66,11 @@ SETTINGS = (
 )
 
 
-class Refused(Exception):
-    """What was asked for cannot be: one line for who asked, and no traceback."""
-
-
 def find(name: str, is_factory: bool) -> Any:
     """The application. Errors: those of importing it; Refused where it is not there, or none."""
     module_name, _, path = name.partition(":")
+    if not is_module(module_name):
+        raise Refused(f"there is no module {module_name}")
     module = importlib.import_module(module_name)
     if path:
         try:
@@ -121,13 +119,10 @@ def main(arguments: list[str] | None = None) -> int:
         value = getattr(args, name)
         if value is not None:
             setattr(Server, name, value)
-    module_name = args.application.partition(":")[0]
     if args.worker_timeout is not None and args.workers == 1:
         parser.error("--worker-timeout needs a supervisor, so --workers 2 or more")
     try:
         check_worker_timeout(args.worker_timeout)
-        if importlib.util.find_spec(module_name) is None:
-            parser.error(f"there is no module {module_name}")
         server = Server(
             args.bind,
             _not_yet,
@@ -138,7 +133,7 @@ def main(arguments: list[str] | None = None) -> int:
             certfile=args.certfile,
             keyfile=args.keyfile,
         )
-    except (OSError, TypeError, ValueError, ModuleNotFoundError) as error:
+    except (OSError, TypeError, ValueError) as error:
         parser.error(str(error))
     try:
         server.serve_forever()

@@ -80,7 +80,7 @@ late = app.task(name="late", acks_late=True)(hold)
 
 @app.task(name="sit", acks_late=True)
 def sit(name: str) -> None:
-    """Waits for nothing of the server's, once it has begun."""
+    """Waits for nothing of the server's, once it has begun: for longer than its worker lives."""
     server().rpush("began", name)
     time.sleep(PATIENCE)
 

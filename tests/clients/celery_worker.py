@@ -75,6 +75,8 @@ class Worker:
         return self.ask("stats")["pool"]
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
+        """By asking again and again, while the process lives: it is about what a server or a log
+        comes to hold, of which nobody tells."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert self.process.poll() is None, self.told()[-3000:]

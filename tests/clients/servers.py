@@ -16,8 +16,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +73,11 @@ def running(
     user: str | None = None,
     stop: signal.Signals = signal.SIGTERM,
     environment: dict[str, str] | None = None,
+    ready: list[str] | None = None,
 ) -> Iterator[None]:
     """The server listens on the port in the block, and has ended after it, with what it may have
-    started itself. `environment`: what is added to ours."""
+    started itself. `environment`: what is added to ours; `ready`: a command that succeeds when it
+    is, for one that listens before."""
     log = folder / "log"
     with log.open("wb") as output:
         server = subprocess.Popen(
@@ -88,7 +91,9 @@ def running(
             **as_user(user),
         )
     try:
-        wait_for(server, port, log)
+        wait_for(server, partial(listens, port), log)
+        if ready is not None:
+            wait_for(server, partial(succeeds, ready), log)
         yield
     finally:
         server.send_signal(stop)
@@ -99,20 +104,29 @@ def running(
             server.wait()
 
 
-def wait_for(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+def wait_for(server: subprocess.Popen[bytes], is_ready: Callable[[], bool], log: Path) -> None:
+    """By asking again and again: what they say when it is so is each one's own, if they do."""
     deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
-            return
-        except OSError:
-            ended = server.poll() is not None
-            if ended or time.monotonic() > deadline:
-                how = f"ended with {server.returncode}" if ended else "does not listen"
-                raise AssertionError(
-                    f"{server.args!r} {how}:\n{log.read_text(errors='replace')[-3000:]}"
-                ) from None
+    while not is_ready():
+        ended = server.poll() is not None
+        if ended or time.monotonic() > deadline:
+            how = f"ended with {server.returncode}" if ended else "does not come up"
+            raise AssertionError(
+                f"{server.args!r} {how}:\n{log.read_text(errors='replace')[-3000:]}"
+            )
         time.sleep(0.02)
+
+
+def listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def succeeds(command: list[str]) -> bool:
+    return subprocess.run(command, timeout=PATIENCE).returncode == 0
 
 
 # ---- those of Debian ----
@@ -151,11 +165,8 @@ def postgresql() -> Iterator[tuple[int, Path]]:
         command = [postgres, "-D", data, "-p", str(port)]
         for name, value in settings.items():
             command += ["-c", f"{name}={value}"]
-        with running(command, folder, port, user, signal.SIGINT):
-            # It listens before it is ready.
-            ask = [ready, "--host=127.0.0.1", f"--port={port}", "--quiet"]
-            while subprocess.run(ask, timeout=PATIENCE).returncode:
-                time.sleep(0.02)
+        ask = [ready, "--host=127.0.0.1", f"--port={port}", "--quiet"]
+        with running(command, folder, port, user, signal.SIGINT, ready=ask):
             yield port, folder
 
 

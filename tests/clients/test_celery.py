@@ -212,7 +212,7 @@ def test_a_worker_outlives_its_server(tmp_path: Path) -> None:
             celery_app.redis.Redis(port=port) as own,
         ):
             app.send_task(task, [name], queue="moved", connection=connection, ignore_result=True)
-            one.wait_until(lambda: own.lpop("began") == name.encode())
+            one.wait_until(lambda: own.blpop(["began"], 1) == (b"began", name.encode()))
 
     with ExitStack() as stack:
         with running(command, tmp_path, port, stop=signal.SIGKILL):
