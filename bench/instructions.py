@@ -7,6 +7,7 @@ is what no server can save. One connection, so a server waits in the kernel befo
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import shutil
@@ -88,8 +89,11 @@ def call_flask(times: int) -> None:
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        call_flask(int(sys.argv[1]))
+    parser = argparse.ArgumentParser(prog="python -m bench.instructions", description=__doc__)
+    parser.add_argument("calls", nargs="?", type=int, help="only call Flask so many times")
+    calls = parser.parse_args().calls
+    if calls is not None:
+        call_flask(calls)
         return
     if shutil.which("valgrind") is None:
         raise SystemExit("valgrind is missing: apt-get install valgrind")

@@ -12,6 +12,7 @@ leaves nothing behind.
 
 from __future__ import annotations
 
+import argparse
 import gc
 import resource
 import struct
@@ -334,7 +335,12 @@ SCENARIOS: dict[str, tuple[Callable[[int], Ends], int]] = {
 }
 
 
-def main(names: list[str]) -> int:
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.load", description=__doc__)
+    parser.add_argument("scenario", nargs="*", help=f"of {', '.join(SCENARIOS)}; default: all")
+    names = parser.parse_args(arguments).scenario
+    if unknown := [name for name in names if name not in SCENARIOS]:
+        parser.error(f"there is no scenario {', '.join(unknown)}")
     failed = 0
     if not raise_descriptor_limit(10_200):
         print("this process may not have 10,200 descriptors: see ulimit -Hn")
