@@ -6,8 +6,9 @@ does not block, and says what it waits for. A context makes the kind of socket t
 
 A read that finds nothing fails by an exception, which costs more than all else. OpenSSL takes one
 record at a time from the kernel, and a short read has given all of that; so where the kernel has
-no more then, the next read waits at once, as in socket.py. Not where the kernel decrypts (KTLS):
-what it has is more than it says.
+no more then, the next read waits at once, as in socket.py. It is asked once: from then on the loop
+tells of it as long as there is more (Watch.level). Not where the kernel decrypts (KTLS): what it has
+is more than it says.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ from collections.abc import Callable
 from typing import Any
 
 from .borrow import Borrower
+from .loop import get_loop
 from .poller import READ, WRITE
 from .socket import create_connection, socket
 from .waiting import wait_to_read
 from .waitingsocket import STREAK
+from .watches import Watch
 
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
@@ -57,6 +60,15 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                     raise
             deadline = self._wait(direction, deadline)
 
+    def _has_all(self, watch: Watch) -> bool:
+        """After a short read: has the kernel no more? Where it has not, the loop will tell of more
+        as long as there is some, and that need not be asked again."""
+        if watch.unusual or not self._is_empty():
+            return False
+        if watch.loop is get_loop():
+            watch.make_level()
+        return True
+
     def _share(self, direction: int, other: Any) -> None:
         """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
         no error here."""
@@ -86,8 +98,8 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
             self._end(error)
             return 0
         asked = len if 0 < len < size else size
-        if watch is not None and 0 < count < asked and self._drains and self._is_empty():
-            watch.drained = not watch.unusual
+        if watch is not None and 0 < count < asked and self._drains:
+            watch.drained = watch.level or self._has_all(watch)
         return count
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
@@ -124,8 +136,8 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 self._end(error)
                 return b""
             deadline = self._wait(direction, deadline)
-        if len(data) < buflen and watch is not None and data and self._drains and self._is_empty():
-            watch.drained = not watch.unusual
+        if len(data) < buflen and watch is not None and data and self._drains:
+            watch.drained = watch.level or self._has_all(watch)
         return data
 
     def write(self, data: Any) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .poller import DATA, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
+from .poller import DATA, MORE, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
 
 
 class Watch:
@@ -20,6 +20,7 @@ class Watch:
         "crowd",
         "drained",
         "fd",
+        "level",
         "loop",
         "on_read",
         "on_write",
@@ -40,10 +41,25 @@ class Watch:
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
         self.plain = True  # nobody has ever been in here but a reader
+        self.level: bool | None = None  # is it told of again and again? None: it never has been
+
+    def make_level(self) -> None:
+        """For a reader who cannot tell whether that was all: from now on each poll tells of what
+        is there to be read. That ends when somebody else joins, or nobody waits for what there is,
+        and is not begun again."""
+        if self.plain and self.level is None and self.loop is not None:
+            self.level = self.loop._watches.make_level(self)
+
+    def complicate(self) -> None:
+        """There will be others in here than a reader. OSError where it has been closed behind our
+        back."""
+        self.plain = False
+        if self.level and self.loop is not None:
+            self.loop._watches.rearm(self)
 
     def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
         """For who is not the only one in that direction, or waits for others too: `where`."""
-        self.plain = False
+        self.complicate()
         if self.crowd is None:
             self.crowd = []
         self.crowd.append((direction, waiter, where))
@@ -98,6 +114,8 @@ class Watches:
         if watch is None:
             self._poller.add(fd)
         elif self._poller.rearm(fd):
+            if watch.level:
+                watch.level = False
             return watch
         else:
             for waiter in self.remove(watch, closed=True):
@@ -124,6 +142,12 @@ class Watches:
     def rearm(self, watch: Watch) -> None:
         """What is ready now is reported once more."""
         self._poller.rearm(watch.fd)
+        if watch.level:
+            watch.level = False
+
+    def make_level(self, watch: Watch) -> bool:
+        """For Watch.make_level(). Could that be?"""
+        return self._poller.make_level(watch.fd)
 
     def set_callback(self, fd: int, direction: int, callback: Any) -> bool:
         """Of add_reader() and add_writer(); None removes it. Was there one?"""
@@ -131,7 +155,7 @@ class Watches:
         if watch is None:
             return False
         name = "on_read" if direction == READ else "on_write"
-        watch.plain = False
+        watch.complicate()
         former = getattr(watch, name)
         setattr(watch, name, callback)
         return former is not None
@@ -159,6 +183,15 @@ class Watches:
                     watch.reader = waiter._wait = None
                     append(waiter)
                 continue
+            if watch.level:
+                if bits == MORE and (waiter := watch.reader) is not None:
+                    watch.reader = waiter._wait = None
+                    append(waiter)
+                    continue
+                try:
+                    self.rearm(watch)  # or each poll would tell of what nobody waits for
+                except OSError:  # closed behind our back, and another process has it still
+                    self._renew_poller()
             if bits & UNUSUAL:
                 watch.unusual = True
             if bits & READABLE:
@@ -199,13 +232,20 @@ class Watches:
         self._append = append
         for fd in own & self._watches.keys():
             del self._watches[fd]  # type: ignore[arg-type]  # None is none of them
-        self._poller.close()
-        self._poller = make_poller(self._watches)
-        for fd, watch in list(self._watches.items()):
+        for watch in self._watches.values():
             watch.on_read = watch.on_write = None
             watch.reader = watch.reader if watch.reader in stay else None
             watch.writer = watch.writer if watch.writer in stay else None
             watch.crowd = [entry for entry in watch.crowd or () if entry[1] in stay] or None
+        self._renew_poller()
+
+    def _renew_poller(self) -> None:
+        """Another poller takes over, which knows nothing of descriptors that have been closed."""
+        self._poller.close()
+        self._poller = make_poller(self._watches)
+        for fd, watch in list(self._watches.items()):
+            if watch.level:
+                watch.level = False
             try:
                 self._poller.add(fd)
             except OSError:  # closed behind our back
