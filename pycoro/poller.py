@@ -42,8 +42,9 @@ class Poller(Protocol):
         """Until rearm(), each poll reports that there is something to be read, and nothing of
         writing. False where this poller cannot."""
 
-    def discard(self, fd: int) -> None:
-        """No more reports; the descriptor may be closed already."""
+    def discard(self, fd: int) -> bool:
+        """No more reports; the descriptor may be closed already. False: so it was, and if it is
+        open elsewhere, by dup() or in a child, there are reports of it as before."""
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """Waits up to `timeout` seconds, without end if negative: (descriptor, bits) pairs."""
@@ -89,11 +90,12 @@ class EpollPoller:
             return False
         return True
 
-    def discard(self, fd: int) -> None:
+    def discard(self, fd: int) -> bool:
         try:
             self._epoll.unregister(fd)
-        except OSError:  # closed before: the kernel has forgotten it
-            pass
+        except (OSError, ValueError):  # it was closed before; or we were
+            return False
+        return True
 
     def close(self) -> None:
         self._epoll.close()
@@ -117,11 +119,12 @@ class SelectorPoller:
     def make_level(self, fd: int) -> bool:
         return False
 
-    def discard(self, fd: int) -> None:
+    def discard(self, fd: int) -> bool:
         try:
             self._selector.unregister(fd)
         except (KeyError, ValueError):
             pass
+        return True
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         registered = self._selector.get_map()

@@ -7,8 +7,8 @@ does not block, and says what it waits for. A context makes the kind of socket t
 A read that finds nothing fails by an exception, which costs more than all else. OpenSSL takes one
 record at a time from the kernel, and a short read has given all of that; so where the kernel has
 no more then, the next read waits at once, as in socket.py. It is asked once: from then on the loop
-tells of it as long as there is more (Watch.level). Not where the kernel decrypts (KTLS): what it has
-is more than it says.
+tells of it as long as there is more (Watch.level). Not where the kernel decrypts (KTLS): what it
+has is more than it says.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import ssl as _stdlib
 from collections.abc import Callable
 from typing import Any
 
+from . import _native
 from .borrow import Borrower
-from .loop import get_loop
 from .poller import READ, WRITE
 from .socket import create_connection, socket
 from .waiting import wait_to_read
 from .waitingsocket import STREAK
 from .watches import Watch
 
+_current = _native.current
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
 _SSLEOFError = _stdlib.SSLEOFError
@@ -63,9 +64,10 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
     def _has_all(self, watch: Watch) -> bool:
         """After a short read: has the kernel no more? Where it has not, the loop will tell of more
         as long as there is some, and that need not be asked again."""
-        if watch.unusual or not self._is_empty():
+        if watch.loop is None or watch.unusual or not self._is_empty():
             return False
-        if watch.loop is get_loop():
+        here = _current()  # which may have no loop, and needs none for this
+        if here is not None and watch.loop is here._thread.loop:
             watch.make_level()
         return True
 

@@ -111,6 +111,7 @@ class Watches:
         may have been closed behind our back and the number used again: then it gets a new one.
         OSError where it cannot be watched: EBADF, or EPERM for a regular file, always ready."""
         watch = self._watches.get(fd)
+        is_stray: bool | None = False  # might the closed one be told of again and again?
         if watch is None:
             self._poller.add(fd)
         elif self._poller.rearm(fd):
@@ -118,10 +119,11 @@ class Watches:
                 watch.level = False
             return watch
         else:
-            for waiter in self.remove(watch, closed=True):
-                waiter._wait = None
-                self._append(waiter)
+            is_stray = watch.level
+            self._wake(self.remove(watch, closed=True))
         watch = self._watches[fd] = Watch(fd, self._loop)
+        if is_stray:
+            self._renew_poller()
         return watch
 
     def find(self, fd: int) -> Watch | None:
@@ -135,15 +137,30 @@ class Watches:
         fd = watch.fd
         if self._watches.get(fd) is watch:
             del self._watches[fd]
-            if not closed:
-                self._poller.discard(fd)
+            if not closed and not self._poller.discard(fd) and watch.level:
+                self._renew_poller()
+        watch.level = False
         return watch.waiters()
+
+    def end_level(self, watch: Watch) -> None:
+        """From any thread, before it closes the descriptor: no more reports, if each poll had one.
+        The loop removes the Watch after that."""
+        if watch.level:
+            watch.level = False
+            self._poller.discard(watch.fd)
+
+    def _wake(self, waiters: list[Any]) -> None:
+        for waiter in waiters:
+            waiter._wait = None
+            self._append(waiter)
 
     def rearm(self, watch: Watch) -> None:
         """What is ready now is reported once more."""
-        self._poller.rearm(watch.fd)
+        is_known = self._poller.rearm(watch.fd)
         if watch.level:
             watch.level = False
+            if not is_known:
+                self._renew_poller()
 
     def make_level(self, watch: Watch) -> bool:
         """For Watch.make_level(). Could that be?"""
@@ -155,7 +172,8 @@ class Watches:
         if watch is None:
             return False
         name = "on_read" if direction == READ else "on_write"
-        watch.complicate()
+        if callback is not None:
+            watch.complicate()
         former = getattr(watch, name)
         setattr(watch, name, callback)
         return former is not None
@@ -190,7 +208,7 @@ class Watches:
                     continue
                 try:
                     self.rearm(watch)  # or each poll would tell of what nobody waits for
-                except OSError:  # closed behind our back, and another process has it still
+                except OSError:  # closed behind our back, and open elsewhere
                     self._renew_poller()
             if bits & UNUSUAL:
                 watch.unusual = True
@@ -222,6 +240,8 @@ class Watches:
 
     def close(self) -> None:
         self._poller.close()
+        for watch in self._watches.values():
+            watch.level = False  # whose socket may be used on
         self._watches.clear()
 
     def after_fork(
@@ -240,7 +260,9 @@ class Watches:
         self._renew_poller()
 
     def _renew_poller(self) -> None:
-        """Another poller takes over, which knows nothing of descriptors that have been closed."""
+        """Another poller takes over, which knows nothing of descriptors that have been closed. The
+        former one is told of those as long as they are open elsewhere, and nothing else ends that:
+        level-triggered, it would never sleep again."""
         self._poller.close()
         self._poller = make_poller(self._watches)
         for fd, watch in list(self._watches.items()):
@@ -249,4 +271,4 @@ class Watches:
             try:
                 self._poller.add(fd)
             except OSError:  # closed behind our back
-                del self._watches[fd]
+                self._wake(self.remove(watch, closed=True))
