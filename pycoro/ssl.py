@@ -6,9 +6,10 @@ does not block, and says what it waits for. A context makes the kind of socket t
 
 A read that finds nothing fails by an exception, which costs more than all else. OpenSSL takes one
 record at a time from the kernel, and a short read has given all of that; so where the kernel has
-no more then, the next read waits at once, as in socket.py. It is asked once: from then on the loop
-tells of it as long as there is more (Watch.level). Not where the kernel decrypts (KTLS): what it
-has is more than it says.
+no more then, the next read waits at once, as in socket.py. From then on the loop tells of it as
+long as there is more (Watch.level), and the kernel is seldom asked: often enough to find a peer who
+sends records together, which would be read one in each of the loop's turns. Not where the kernel
+decrypts (KTLS): what it has is more than it says.
 """
 
 from __future__ import annotations
@@ -31,11 +32,14 @@ _WantWrite = _stdlib.SSLWantWriteError
 _SSLEOFError = _stdlib.SSLEOFError
 _BaseSocket = _stdlib.SSLSocket
 
+_TRUST = 8  # short reads that were taken for all there was, between two that are asked about
 _KTLS = 1 << 3  # OP_ENABLE_KTLS, which 3.11 does not name
 
 
 class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
     """As the stdlib's SSLSocket. SSLContext.wrap_socket() makes it."""
+
+    _trust = 0  # how many are to be taken so, where the loop tells of more
 
     @classmethod
     def _create(cls, sock: Any, *args: Any, **kwargs: Any) -> Any:
@@ -63,13 +67,15 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
 
     def _has_all(self, watch: Watch) -> bool:
         """After a short read: has the kernel no more? Where it has not, the loop will tell of more
-        as long as there is some, and that need not be asked again."""
-        if watch.loop is None or watch.unusual or not self._is_empty():
+        as long as there is some, and that need not be asked each time."""
+        if watch.loop is None or watch.unusual:
             return False
+        is_empty = self._is_empty()
         here = _current()  # which may have no loop, and needs none for this
-        if here is not None and watch.loop is here._thread.loop:
-            watch.make_level()
-        return True
+        if watch.level is not False and here is not None and watch.loop is here._thread.loop:
+            watch.make_level() if is_empty else watch.end_level()
+        self._trust = _TRUST
+        return is_empty
 
     def _share(self, direction: int, other: Any) -> None:
         """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
@@ -101,7 +107,11 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
             return 0
         asked = len if 0 < len < size else size
         if watch is not None and 0 < count < asked and self._drains:
-            watch.drained = watch.level or self._has_all(watch)
+            if watch.level and self._trust:
+                self._trust -= 1
+                watch.drained = True
+            else:
+                watch.drained = self._has_all(watch)
         return count
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
@@ -139,7 +149,11 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 return b""
             deadline = self._wait(direction, deadline)
         if len(data) < buflen and watch is not None and data and self._drains:
-            watch.drained = watch.level or self._has_all(watch)
+            if watch.level and self._trust:
+                self._trust -= 1
+                watch.drained = True
+            else:
+                watch.drained = self._has_all(watch)
         return data
 
     def write(self, data: Any) -> int:

@@ -45,10 +45,18 @@ class Watch:
 
     def make_level(self) -> None:
         """For a reader who cannot tell whether that was all: from now on each poll tells of what
-        is there to be read. That ends when somebody else joins, or nobody waits for what there is,
-        and is not begun again."""
+        is there to be read. That ends when somebody else joins, nobody waits for what there is, or
+        there is more at once; and is not begun again."""
         if self.plain and self.level is None and self.loop is not None:
             self.level = self.loop._watches.make_level(self)
+
+    def end_level(self) -> None:
+        """For that reader, who has found that there is more at once."""
+        try:
+            if self.level and self.loop is not None:
+                self.loop._watches.rearm(self)
+        except OSError:  # closed behind our back: the next poll notices
+            pass
 
     def complicate(self) -> None:
         """There will be others in here than a reader. OSError where it has been closed behind our
@@ -142,7 +150,7 @@ class Watches:
         watch.level = False
         return watch.waiters()
 
-    def end_level(self, watch: Watch) -> None:
+    def before_close(self, watch: Watch) -> None:
         """From any thread, before it closes the descriptor: no more reports, if each poll had one.
         The loop removes the Watch after that."""
         if watch.level:
