@@ -23,6 +23,8 @@ def level(pair: Pair) -> Pair:  # noqa: F811
     """Client and server, whose connection is told of so."""
     client, server = pair
     client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    server.sendall(b"after the session tickets")
+    client.recv(100)  # or close() would be a reset
     exchange(client, server, 2)
     assert server._watch.level
     return pair
