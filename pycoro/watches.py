@@ -41,7 +41,7 @@ class Watch:
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
         self.plain = True  # nobody has ever been in here but a reader
-        self.level: bool | None = None  # is it told of again and again? None: it never has been
+        self.level: bool | None = None  # is it told of again and again? None: not yet
 
     def make_level(self) -> None:
         """For a reader who cannot tell whether that was all: from now on each poll tells of what
@@ -275,7 +275,7 @@ class Watches:
         self._poller = make_poller(self._watches)
         for fd, watch in list(self._watches.items()):
             if watch.level:
-                watch.level = False
+                watch.level = None
             try:
                 self._poller.add(fd)
             except OSError:  # closed behind our back
