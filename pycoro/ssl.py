@@ -7,9 +7,9 @@ does not block, and says what it waits for. A context makes the kind of socket t
 A read that finds nothing fails by an exception, which costs more than all else. OpenSSL takes one
 record at a time from the kernel, and a short read has given all of that; so where the kernel has
 no more then, the next read waits at once, as in socket.py. From then on the loop tells of it as
-long as there is more (Watch.level), and the kernel is seldom asked: often enough to find a peer who
-sends records together, which would be read one in each of the loop's turns. Not where the kernel
-decrypts (KTLS): what it has is more than it says.
+long as there is more (Watch.level), and the kernel is not asked again: not by a connection whose
+peer waits for an answer to each record. One who sends several together would have them read one in
+each of the loop's turns. Not where the kernel decrypts (KTLS): what it has is more than it says.
 """
 
 from __future__ import annotations
@@ -32,14 +32,11 @@ _WantWrite = _stdlib.SSLWantWriteError
 _SSLEOFError = _stdlib.SSLEOFError
 _BaseSocket = _stdlib.SSLSocket
 
-_TRUST = 8  # short reads that were taken for all there was, between two that are asked about
 _KTLS = 1 << 3  # OP_ENABLE_KTLS, which 3.11 does not name
 
 
 class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
     """As the stdlib's SSLSocket. SSLContext.wrap_socket() makes it."""
-
-    _trust = 0  # how many are to be taken so, where the loop tells of more
 
     @classmethod
     def _create(cls, sock: Any, *args: Any, **kwargs: Any) -> Any:
@@ -67,14 +64,19 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
 
     def _has_all(self, watch: Watch) -> bool:
         """After a short read: has the kernel no more? Where it has not, the loop will tell of more
-        as long as there is some, and that need not be asked each time."""
+        as long as there is some, and that need not be asked again after a read that followed an
+        answer of ours. Where it has, or may often have had, it is asked each time."""
         if watch.loop is None or watch.unusual:
             return False
         is_empty = self._is_empty()
         here = _current()  # which may have no loop, and needs none for this
-        if watch.level is not False and here is not None and watch.loop is here._thread.loop:
-            watch.make_level() if is_empty else watch.end_level()
-        self._trust = _TRUST
+        if here is not None and watch.loop is here._thread.loop:
+            if not is_empty:
+                watch.end_level()
+            elif watch.level:
+                watch.doubt_level()
+            else:
+                watch.make_level()
         return is_empty
 
     def _share(self, direction: int, other: Any) -> None:
@@ -98,20 +100,20 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         watch = self._watch
         size = memoryview(buffer).nbytes
         deadline = None
+        answered = 0
         if watch is not None and watch.drained and self._timeout != 0.0 and size:
+            answered = self._streak
             deadline = self._wait(READ)
         try:
             count = self._retry(channel.read, len, buffer, deadline=deadline)
         except _SSLEOFError as error:
             self._end(error)
             return 0
+        if answered:
+            self._streak = 0  # this was no sending
         asked = len if 0 < len < size else size
         if watch is not None and 0 < count < asked and self._drains:
-            if watch.level and self._trust:
-                self._trust -= 1
-                watch.drained = True
-            else:
-                watch.drained = self._has_all(watch)
+            watch.drained = bool(answered and watch.level) or self._has_all(watch)
         return count
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
@@ -120,7 +122,9 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
             return super().recv(buflen, flags)
         watch = self._watch
         deadline = None
+        answered = 0
         if watch is not None and watch.drained and buflen > 0:
+            answered = self._streak  # how often it has sent since it waited
             timeout = self._timeout
             if timeout is None:
                 if not wait_to_read(watch):
@@ -149,11 +153,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 return b""
             deadline = self._wait(direction, deadline)
         if len(data) < buflen and watch is not None and data and self._drains:
-            if watch.level and self._trust:
-                self._trust -= 1
-                watch.drained = True
-            else:
-                watch.drained = self._has_all(watch)
+            watch.drained = bool(answered and watch.level) or self._has_all(watch)
         return data
 
     def write(self, data: Any) -> int:

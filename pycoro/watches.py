@@ -11,6 +11,8 @@ from typing import Any
 
 from .poller import DATA, MORE, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
 
+_PATIENCE = 9  # doubts before a Watch is level-triggered no more
+
 
 class Watch:
     """A descriptor, and who waits for it. `reader`, `writer`: a coroutine each, or None; `crowd`:
@@ -41,14 +43,27 @@ class Watch:
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
         self.plain = True  # nobody has ever been in here but a reader
-        self.level: bool | None = None  # is it told of again and again? None: not yet
+        # Is it told of again and again? With so many doubts left. 0: not yet; None: never again.
+        self.level: int | None = 0
 
     def make_level(self) -> None:
         """For a reader who cannot tell whether that was all: from now on each poll tells of what
         is there to be read. That ends when somebody else joins, nobody waits for what there is, or
-        there is more at once; and is not begun again."""
-        if self.plain and self.level is None and self.loop is not None:
-            self.level = self.loop._watches.make_level(self)
+        end_level() is called; and is not begun again."""
+        if (
+            self.level == 0
+            and self.plain
+            and self.loop is not None
+            and self.loop._watches.make_level(self)
+        ):
+            self.level = _PATIENCE
+
+    def doubt_level(self) -> None:
+        """For that reader, who may have waited for what was there already."""
+        if self.level == 1:
+            self.end_level()
+        elif self.level:
+            self.level -= 1
 
     def end_level(self) -> None:
         """For that reader, who has found that there is more at once."""
@@ -119,12 +134,12 @@ class Watches:
         may have been closed behind our back and the number used again: then it gets a new one.
         OSError where it cannot be watched: EBADF, or EPERM for a regular file, always ready."""
         watch = self._watches.get(fd)
-        is_stray: bool | None = False  # might the closed one be told of again and again?
+        is_stray: int | None = None  # might the closed one be told of again and again?
         if watch is None:
             self._poller.add(fd)
         elif self._poller.rearm(fd):
             if watch.level:
-                watch.level = False
+                watch.level = None
             return watch
         else:
             is_stray = watch.level
@@ -147,14 +162,14 @@ class Watches:
             del self._watches[fd]
             if not closed and not self._poller.discard(fd) and watch.level:
                 self._renew_poller()
-        watch.level = False
+        watch.level = None
         return watch.waiters()
 
     def before_close(self, watch: Watch) -> None:
         """From any thread, before it closes the descriptor: no more reports, if each poll had one.
         The loop removes the Watch after that."""
         if watch.level:
-            watch.level = False
+            watch.level = None
             self._poller.discard(watch.fd)
 
     def _wake(self, waiters: list[Any]) -> None:
@@ -166,7 +181,7 @@ class Watches:
         """What is ready now is reported once more."""
         is_known = self._poller.rearm(watch.fd)
         if watch.level:
-            watch.level = False
+            watch.level = None
             if not is_known:
                 self._renew_poller()
 
@@ -249,7 +264,7 @@ class Watches:
     def close(self) -> None:
         self._poller.close()
         for watch in self._watches.values():
-            watch.level = False  # whose socket may be used on
+            watch.level = None  # whose socket may be used on
         self._watches.clear()
 
     def after_fork(
@@ -275,7 +290,7 @@ class Watches:
         self._poller = make_poller(self._watches)
         for fd, watch in list(self._watches.items()):
             if watch.level:
-                watch.level = None
+                watch.level = 0
             try:
                 self._poller.add(fd)
             except OSError:  # closed behind our back
