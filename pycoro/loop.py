@@ -107,6 +107,7 @@ class Loop(HubNames, Scheduler):
         """The same of a Watch, from any thread."""
         here = _current()
         if here is None or here._thread is not self._thread:
+            self._watches.before_close(watch)
             self.post_threadsafe(self.end_watch, watch, why)
             return
         for waiter in self._watches.remove(watch):

@@ -1,7 +1,9 @@
 """Which descriptors are ready: edge-triggered epoll, and a portable stand-in over `selectors`.
 
 A descriptor is registered once, for its life and both directions. An edge is reported once: whoever
-waits must have tried its system call first, or ask for rearm(). Who waits is not known here.
+waits must have tried its system call first, or ask for rearm(). Who waits is not known here. One
+that is always read from, but by a library that does not tell whether it has read all, can be made
+level-triggered.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ _epoll: Any = getattr(select, "epoll", None)
 # Values of Linux and of every poll(2); select lacks the names where there is no epoll.
 _IN, _PRI, _OUT, _ERR, _HUP, _RDHUP = 0x1, 0x2, 0x4, 0x8, 0x10, 0x2000
 DATA = _IN | _OUT  # there is some, and room for an answer
+MORE = _IN  # there is some, of a descriptor that make_level() was called for
 READABLE = _IN | _PRI | _ERR | _HUP | _RDHUP
 WRITABLE = _OUT | _ERR | _HUP
 UNUSUAL = _PRI | _ERR | _HUP | _RDHUP
@@ -35,8 +38,13 @@ class Poller(Protocol):
         """Has what is true now reported once more. False: it was not known any more, having been
         closed behind our back, and has been added."""
 
-    def discard(self, fd: int) -> None:
-        """No more reports; the descriptor may be closed already."""
+    def make_level(self, fd: int) -> bool:
+        """Until rearm(), each poll reports that there is something to be read, and nothing of
+        writing. False where this poller cannot."""
+
+    def discard(self, fd: int) -> bool:
+        """No more reports; the descriptor may be closed already. False: so it was, and if it is
+        open elsewhere, by dup() or in a child, there are reports of it as before."""
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """Waits up to `timeout` seconds, without end if negative: (descriptor, bits) pairs."""
@@ -54,7 +62,8 @@ class Wanted(Protocol):
 class EpollPoller:
     """The one for Linux: a system call for each descriptor's life, and one for each poll."""
 
-    _MASK = _IN | _PRI | _OUT | _RDHUP | 1 << 31  # EPOLLET
+    _LEVEL = _IN | _PRI | _RDHUP
+    _MASK = _LEVEL | _OUT | 1 << 31  # EPOLLET
 
     def __init__(self, watches: Mapping[int, Wanted]) -> None:
         self._epoll = _epoll()
@@ -74,11 +83,19 @@ class EpollPoller:
             self._epoll.register(fd, self._MASK)
             return False
 
-    def discard(self, fd: int) -> None:
+    def make_level(self, fd: int) -> bool:
+        try:
+            self._epoll.modify(fd, self._LEVEL)
+        except OSError:
+            return False
+        return True
+
+    def discard(self, fd: int) -> bool:
         try:
             self._epoll.unregister(fd)
-        except OSError:  # closed before: the kernel has forgotten it
-            pass
+        except (OSError, ValueError):  # it was closed before; or we were
+            return False
+        return True
 
     def close(self) -> None:
         self._epoll.close()
@@ -99,11 +116,15 @@ class SelectorPoller:
     def rearm(self, fd: int) -> bool:
         return True
 
-    def discard(self, fd: int) -> None:
+    def make_level(self, fd: int) -> bool:
+        return False
+
+    def discard(self, fd: int) -> bool:
         try:
             self._selector.unregister(fd)
         except (KeyError, ValueError):
             pass
+        return True
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         registered = self._selector.get_map()

@@ -6,8 +6,10 @@ does not block, and says what it waits for. A context makes the kind of socket t
 
 A read that finds nothing fails by an exception, which costs more than all else. OpenSSL takes one
 record at a time from the kernel, and a short read has given all of that; so where the kernel has
-no more then, the next read waits at once, as in socket.py. Not where the kernel decrypts (KTLS):
-what it has is more than it says.
+no more then, the next read waits at once, as in socket.py. From then on the loop tells of it as
+long as there is more (Watch.level), and the kernel is not asked again: not by a connection whose
+peer waits for an answer to each record. One who sends several together would have them read one in
+each of the loop's turns. Not where the kernel decrypts (KTLS): what it has is more than it says.
 """
 
 from __future__ import annotations
@@ -16,12 +18,15 @@ import ssl as _stdlib
 from collections.abc import Callable
 from typing import Any
 
+from . import _native
 from .borrow import Borrower
 from .poller import READ, WRITE
 from .socket import create_connection, socket
 from .waiting import wait_to_read
 from .waitingsocket import STREAK
+from .watches import Watch
 
+_current = _native.current
 _WantRead = _stdlib.SSLWantReadError
 _WantWrite = _stdlib.SSLWantWriteError
 _SSLEOFError = _stdlib.SSLEOFError
@@ -57,6 +62,23 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                     raise
             deadline = self._wait(direction, deadline)
 
+    def _has_all(self, watch: Watch) -> bool:
+        """After a short read: has the kernel no more? Where it has not, the loop will tell of more
+        as long as there is some, and that need not be asked again after a read that followed an
+        answer of ours. Where it has, or may often have had, it is asked each time."""
+        if watch.loop is None or watch.unusual:
+            return False
+        is_empty = self._is_empty()
+        here = _current()  # which may have no loop, and needs none for this
+        if here is not None and watch.loop is here._thread.loop:
+            if not is_empty:
+                watch.end_level()
+            elif watch.level:
+                watch.doubt_level()
+            else:
+                watch.make_level()
+        return is_empty
+
     def _share(self, direction: int, other: Any) -> None:
         """A read may have to write and a write to read (RFC 8446, 4.6.3): two in one direction are
         no error here."""
@@ -78,16 +100,20 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         watch = self._watch
         size = memoryview(buffer).nbytes
         deadline = None
+        answered = 0
         if watch is not None and watch.drained and self._timeout != 0.0 and size:
+            answered = self._streak
             deadline = self._wait(READ)
         try:
             count = self._retry(channel.read, len, buffer, deadline=deadline)
         except _SSLEOFError as error:
             self._end(error)
             return 0
+        if answered:
+            self._streak = 0  # this was no sending
         asked = len if 0 < len < size else size
-        if watch is not None and 0 < count < asked and self._drains and self._is_empty():
-            watch.drained = not watch.unusual
+        if watch is not None and 0 < count < asked and self._drains:
+            watch.drained = bool(answered and watch.level) or self._has_all(watch)
         return count
 
     def recv(self, buflen: int = 1024, flags: int = 0) -> Any:
@@ -96,7 +122,9 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
             return super().recv(buflen, flags)
         watch = self._watch
         deadline = None
+        answered = 0
         if watch is not None and watch.drained and buflen > 0:
+            answered = self._streak  # how often it has sent since it waited
             timeout = self._timeout
             if timeout is None:
                 if not wait_to_read(watch):
@@ -124,8 +152,8 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
                 self._end(error)
                 return b""
             deadline = self._wait(direction, deadline)
-        if len(data) < buflen and watch is not None and data and self._drains and self._is_empty():
-            watch.drained = not watch.unusual
+        if len(data) < buflen and watch is not None and data and self._drains:
+            watch.drained = bool(answered and watch.level) or self._has_all(watch)
         return data
 
     def write(self, data: Any) -> int:

@@ -268,12 +268,13 @@ class Links:
 def wait_on(watch: Watch, direction: int, timeout: float | None) -> bool:
     """Waits for the next edge; False where `timeout` seconds were over first."""
     loop: Loop = watch.loop
+    if direction != READ or watch.reader is not None:
+        watch.complicate()  # which may fail
     waiter = loop.enlist(watch)
     if direction == READ and watch.reader is None:
         watch.reader = waiter
     elif direction == WRITE and watch.writer is None:
         watch.writer = waiter
-        watch.plain = False
     else:
         watch.join_crowd(direction, waiter, watch)
     if timeout is None:

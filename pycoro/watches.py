@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .poller import DATA, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
+from .poller import DATA, MORE, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
+
+_PATIENCE = 9  # doubts before a Watch is level-triggered no more
 
 
 class Watch:
@@ -20,6 +22,7 @@ class Watch:
         "crowd",
         "drained",
         "fd",
+        "level",
         "loop",
         "on_read",
         "on_write",
@@ -40,10 +43,46 @@ class Watch:
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
         self.plain = True  # nobody has ever been in here but a reader
+        # Is it told of again and again? With so many doubts left. 0: not yet; None: never again.
+        self.level: int | None = 0
+
+    def make_level(self) -> None:
+        """For a reader who cannot tell whether that was all: from now on each poll tells of what
+        is there to be read. That ends when somebody else joins, nobody waits for what there is, or
+        end_level() is called; and is not begun again."""
+        if (
+            self.level == 0
+            and self.plain
+            and self.loop is not None
+            and self.loop._watches.make_level(self)
+        ):
+            self.level = _PATIENCE
+
+    def doubt_level(self) -> None:
+        """For that reader, who may have waited for what was there already."""
+        if self.level == 1:
+            self.end_level()
+        elif self.level:
+            self.level -= 1
+
+    def end_level(self) -> None:
+        """For that reader, who has found that there is more at once."""
+        try:
+            if self.level and self.loop is not None:
+                self.loop._watches.rearm(self)
+        except OSError:  # closed behind our back: the next poll notices
+            pass
+
+    def complicate(self) -> None:
+        """There will be others in here than a reader. OSError where it has been closed behind our
+        back."""
+        self.plain = False
+        if self.level and self.loop is not None:
+            self.loop._watches.rearm(self)
 
     def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
         """For who is not the only one in that direction, or waits for others too: `where`."""
-        self.plain = False
+        self.complicate()
         if self.crowd is None:
             self.crowd = []
         self.crowd.append((direction, waiter, where))
@@ -95,15 +134,19 @@ class Watches:
         may have been closed behind our back and the number used again: then it gets a new one.
         OSError where it cannot be watched: EBADF, or EPERM for a regular file, always ready."""
         watch = self._watches.get(fd)
+        is_stray: int | None = None  # might the closed one be told of again and again?
         if watch is None:
             self._poller.add(fd)
         elif self._poller.rearm(fd):
+            if watch.level:
+                watch.level = None
             return watch
         else:
-            for waiter in self.remove(watch, closed=True):
-                waiter._wait = None
-                self._append(waiter)
+            is_stray = watch.level
+            self._wake(self.remove(watch, closed=True))
         watch = self._watches[fd] = Watch(fd, self._loop)
+        if is_stray:
+            self._renew_poller()
         return watch
 
     def find(self, fd: int) -> Watch | None:
@@ -117,13 +160,34 @@ class Watches:
         fd = watch.fd
         if self._watches.get(fd) is watch:
             del self._watches[fd]
-            if not closed:
-                self._poller.discard(fd)
+            if not closed and not self._poller.discard(fd) and watch.level:
+                self._renew_poller()
+        watch.level = None
         return watch.waiters()
+
+    def before_close(self, watch: Watch) -> None:
+        """From any thread, before it closes the descriptor: no more reports, if each poll had one.
+        The loop removes the Watch after that."""
+        if watch.level:
+            watch.level = None
+            self._poller.discard(watch.fd)
+
+    def _wake(self, waiters: list[Any]) -> None:
+        for waiter in waiters:
+            waiter._wait = None
+            self._append(waiter)
 
     def rearm(self, watch: Watch) -> None:
         """What is ready now is reported once more."""
-        self._poller.rearm(watch.fd)
+        is_known = self._poller.rearm(watch.fd)
+        if watch.level:
+            watch.level = None
+            if not is_known:
+                self._renew_poller()
+
+    def make_level(self, watch: Watch) -> bool:
+        """For Watch.make_level(). Could that be?"""
+        return self._poller.make_level(watch.fd)
 
     def set_callback(self, fd: int, direction: int, callback: Any) -> bool:
         """Of add_reader() and add_writer(); None removes it. Was there one?"""
@@ -131,7 +195,8 @@ class Watches:
         if watch is None:
             return False
         name = "on_read" if direction == READ else "on_write"
-        watch.plain = False
+        if callback is not None:
+            watch.complicate()
         former = getattr(watch, name)
         setattr(watch, name, callback)
         return former is not None
@@ -159,6 +224,15 @@ class Watches:
                     watch.reader = waiter._wait = None
                     append(waiter)
                 continue
+            if watch.level:
+                if bits == MORE and (waiter := watch.reader) is not None:
+                    watch.reader = waiter._wait = None
+                    append(waiter)
+                    continue
+                try:
+                    self.rearm(watch)  # or each poll would tell of what nobody waits for
+                except OSError:  # closed behind our back, and open elsewhere
+                    self._renew_poller()
             if bits & UNUSUAL:
                 watch.unusual = True
             if bits & READABLE:
@@ -189,6 +263,8 @@ class Watches:
 
     def close(self) -> None:
         self._poller.close()
+        for watch in self._watches.values():
+            watch.level = None  # whose socket may be used on
         self._watches.clear()
 
     def after_fork(
@@ -199,14 +275,23 @@ class Watches:
         self._append = append
         for fd in own & self._watches.keys():
             del self._watches[fd]  # type: ignore[arg-type]  # None is none of them
-        self._poller.close()
-        self._poller = make_poller(self._watches)
-        for fd, watch in list(self._watches.items()):
+        for watch in self._watches.values():
             watch.on_read = watch.on_write = None
             watch.reader = watch.reader if watch.reader in stay else None
             watch.writer = watch.writer if watch.writer in stay else None
             watch.crowd = [entry for entry in watch.crowd or () if entry[1] in stay] or None
+        self._renew_poller()
+
+    def _renew_poller(self) -> None:
+        """Another poller takes over, which knows nothing of descriptors that have been closed. The
+        former one is told of those as long as they are open elsewhere, and nothing else ends that:
+        level-triggered, it would never sleep again."""
+        self._poller.close()
+        self._poller = make_poller(self._watches)
+        for fd, watch in list(self._watches.items()):
+            if watch.level:
+                watch.level = 0
             try:
                 self._poller.add(fd)
             except OSError:  # closed behind our back
-                del self._watches[fd]
+                self._wake(self.remove(watch, closed=True))
