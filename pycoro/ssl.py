@@ -66,7 +66,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         """After a short read: has the kernel no more? Where it has not, the loop will tell of more
         as long as there is some, and that need not be asked again after a read that followed an
         answer of ours. Where it has, or may often have had, it is asked each time."""
-        if watch.loop is None or watch.unusual:
+        if watch.unusual:
             return False
         is_empty = self._is_empty()
         here = _current()  # which may have no loop, and needs none for this

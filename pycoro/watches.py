@@ -80,6 +80,14 @@ class Watch:
         if self.level and self.loop is not None:
             self.loop._watches.rearm(self)
 
+    def give_up(self) -> None:
+        """Its loop does not look after it any more: who keeps it looks for a new one, and does not
+        wait for it before."""
+        self.loop = None
+        self.drained = False
+        self.unusual = True  # so it is not found to be drained
+        self.level = None
+
     def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
         """For who is not the only one in that direction, or waits for others too: `where`."""
         self.complicate()
@@ -155,14 +163,13 @@ class Watches:
 
     def remove(self, watch: Watch, closed: bool = False) -> list[Any]:
         """Before a descriptor is closed, or once it is. Gives the coroutines that wait for it."""
-        watch.loop = None  # who keeps it looks for a new one
-        watch.drained = False
+        level = watch.level
+        watch.give_up()
         fd = watch.fd
         if self._watches.get(fd) is watch:
             del self._watches[fd]
-            if not closed and not self._poller.discard(fd) and watch.level:
+            if not closed and not self._poller.discard(fd) and level:
                 self._renew_poller()
-        watch.level = None
         return watch.waiters()
 
     def before_close(self, watch: Watch) -> None:
@@ -264,7 +271,7 @@ class Watches:
     def close(self) -> None:
         self._poller.close()
         for watch in self._watches.values():
-            watch.level = None  # whose socket may be used on
+            watch.give_up()
         self._watches.clear()
 
     def after_fork(

@@ -458,6 +458,37 @@ def test_a_closed_socket_whose_connection_lives_on_is_not_watched_any_more() -> 
         assert [task.get() for task in readers] == [b"z", b"z"]
 
 
+@pytest.mark.parametrize("is_loop_s_end", [False, True])
+def test_a_socket_that_its_loop_has_given_up_finds_another(is_loop_s_end: bool) -> None:
+    """After unwatch() of what is not closed, or the loop's own end."""
+    got = []
+
+    def serve() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            one = socket.create_connection(listener.getsockname())
+            other, _ = listener.accept()
+        with one, other:
+            exchange(one, other)
+            if is_loop_s_end:
+                get_loop().destroy()
+            else:
+                get_loop().unwatch(one.fileno())
+            other.sendall(b"there already")
+            got.append(one.recv(100))
+            exchange(one, other)
+
+    def exchange(one: socket.socket, other: socket.socket) -> None:
+        for message in (b"waited", b"for"):
+            reader = waiting(one.recv, 100)
+            other.sendall(message)
+            got.append(reader.get())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    thread.join(10)
+    assert got == [b"waited", b"for", b"there already", b"waited", b"for"]
+
+
 def test_dup_detach_and_fromfd(unix_pair: tuple[socket.socket, socket.socket]) -> None:
     one, other = unix_pair
     one.settimeout(5)
