@@ -3,7 +3,8 @@
 A socket pair: a byte written to one end makes the other readable. The main thread's also is
 Python's signal wakeup descriptor, so that a signal ends the sleep no matter which thread it
 arrives in, and handlers run at once. Somebody else's wakeup descriptor is left in place: then a
-signal is noticed as soon as it interrupts the main thread itself.
+signal is noticed as soon as it interrupts the main thread itself, and within a second where it does
+not: it came to another thread, or just before the sleep.
 
 And Ctrl-C: KeyboardInterrupt may come between any two instructions, which the queues of the loop
 could not stand. Functions that touch them are marked, and the interrupt waits for a better moment.
@@ -32,6 +33,7 @@ _get_ident = _thread.get_ident  # not the one that names tasks (thread.py)
 _thread_start = _thread.start_new_thread
 _thread_interrupt = _thread.interrupt_main
 _main_ident = threading.main_thread().ident
+_UNTOLD = 1.0  # seconds to sleep at most where a signal does not end that
 
 
 def is_main_thread() -> bool:
@@ -47,7 +49,16 @@ class Wakeup:
     bell: an eventfd, which nobody has to read: each write is an edge. None without epoll.
     """
 
-    __slots__ = ("_reader", "_ringing", "_watches_signals", "_writer", "bell", "fd", "is_asleep")
+    __slots__ = (
+        "_is_untold",
+        "_reader",
+        "_ringing",
+        "_watches_signals",
+        "_writer",
+        "bell",
+        "fd",
+        "is_asleep",
+    )
 
     def __init__(self) -> None:
         self._reader, self._writer = _socket.socketpair(
@@ -60,6 +71,7 @@ class Wakeup:
         self.is_asleep = False
         self._ringing = 0  # threads in wake(); each change is one statement, which none cuts in two
         self._watches_signals = False
+        self._is_untold = False  # of signals, which are for the thread of this loop
         if is_main_thread():
             self._watch_signals()
 
@@ -72,10 +84,13 @@ class Wakeup:
             self._watches_signals = True
         else:
             signal.set_wakeup_fd(former, warn_on_full_buffer=False)
+            self._is_untold = True
 
     def sleep(self, poll: Callable[[float], T], ready: Sized, seconds: float) -> T:
         """poll(seconds) that wake() ends, or poll(0) where something is ready. Who adds to `ready`
-        looks at `is_asleep` after that."""
+        looks at `is_asleep` after that. It may be over sooner."""
+        if self._is_untold and not 0.0 <= seconds <= _UNTOLD:
+            seconds = _UNTOLD
         self.is_asleep = True
         try:
             return poll(0.0 if ready else seconds)

@@ -662,6 +662,35 @@ def test_a_wakeup_descriptor_of_somebody_else_is_left_alone() -> None:
     assert (status, lines, err) == (0, [f"True {bytes([signal.SIGINT])!r}"], "")
 
 
+def test_with_somebody_else_s_wakeup_descriptor_no_signal_is_missed_for_long() -> None:
+    """It comes to another thread, so it does not interrupt the sleep; nor does one that comes just
+    before that."""
+    process = program(
+        """
+        import signal, socket, threading, pycoro
+        mine, other = socket.socketpair()
+        mine.setblocking(False)
+        signal.set_wakeup_fd(mine.fileno())
+        loop = pycoro.get_loop()
+
+        def interrupt():
+            while not loop._wakeup.is_asleep:
+                pass
+            signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        try:
+            pycoro.sleep(60)
+        except KeyboardInterrupt:
+            print("interrupted")
+        thread.join()
+        """
+    )
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (0, "interrupted\n", "")
+
+
 def test_system_exit_in_a_task_ends_the_program() -> None:
     process = program(
         """
