@@ -71,12 +71,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         is_empty = self._is_empty()
         here = _current()  # which may have no loop, and needs none for this
         if here is not None and watch.loop is here._thread.loop:
-            if not is_empty:
-                watch.end_level()
-            elif watch.level:
-                watch.doubt_level()
-            else:
-                watch.make_level()
+            watch.judge_level(is_empty)
         return is_empty
 
     def _share(self, direction: int, other: Any) -> None:
@@ -100,7 +95,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         watch = self._watch
         size = memoryview(buffer).nbytes
         deadline = None
-        answered = 0
+        answered = None
         if watch is not None and watch.drained and self._timeout != 0.0 and size:
             answered = self._streak
             deadline = self._wait(READ)
@@ -109,7 +104,7 @@ class SSLSocket(_BaseSocket, socket):  # type: ignore[misc]
         except _SSLEOFError as error:
             self._end(error)
             return 0
-        if answered:
+        if answered is not None:
             self._streak = 0  # this was no sending
         asked = len if 0 < len < size else size
         if watch is not None and 0 < count < asked and self._drains:

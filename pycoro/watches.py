@@ -7,11 +7,12 @@ the callbacks of add_reader() and add_writer(), which are called as long as it i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from .poller import DATA, MORE, READ, READABLE, UNUSUAL, WRITABLE, WRITE, Poller, make_poller
 
-_PATIENCE = 9  # doubts before a Watch is level-triggered no more
+_PATIENCE = 9  # how often a reader asks before a Watch is level-triggered no more
 
 
 class Watch:
@@ -43,41 +44,28 @@ class Watch:
         self.drained = False  # read until it was empty, and no edge since
         self.unusual = False  # an edge told of more than data: end, error, urgent data
         self.plain = True  # nobody has ever been in here but a reader
-        # Is it told of again and again? With so many doubts left. 0: not yet; None: never again.
+        # Is it told of again and again? Until it was asked so often. 0: not yet; None: never again.
         self.level: int | None = 0
 
-    def make_level(self) -> None:
-        """For a reader who cannot tell whether that was all: from now on each poll tells of what
-        is there to be read. That ends when somebody else joins, nobody waits for what there is, or
-        end_level() is called; and is not begun again."""
-        if (
-            self.level == 0
-            and self.plain
-            and self.loop is not None
-            and self.loop._watches.make_level(self)
-        ):
-            self.level = _PATIENCE
-
-    def doubt_level(self) -> None:
-        """For that reader, who may have waited for what was there already."""
-        if self.level == 1:
-            self.end_level()
-        elif self.level:
+    def judge_level(self, was_all: bool) -> None:
+        """For a reader who cannot tell whether that was all, and has asked. From the first time on
+        that it was, each poll tells of what is there to be read. That ends when somebody else
+        joins, nobody waits for what there is, there is more at once, or the reader has asked too
+        often; and is not begun again."""
+        if not self.level:
+            if was_all and self.level == 0 and self.plain and self.loop._watches.make_level(self):
+                self.level = _PATIENCE
+        elif was_all and self.level > 1:
             self.level -= 1
-
-    def end_level(self) -> None:
-        """For that reader, who has found that there is more at once."""
-        try:
-            if self.level and self.loop is not None:
+        else:
+            with suppress(OSError):  # closed behind our back: the next poll notices
                 self.loop._watches.rearm(self)
-        except OSError:  # closed behind our back: the next poll notices
-            pass
 
     def complicate(self) -> None:
         """There will be others in here than a reader. OSError where it has been closed behind our
         back."""
         self.plain = False
-        if self.level and self.loop is not None:
+        if self.level:
             self.loop._watches.rearm(self)
 
     def give_up(self) -> None:
@@ -142,7 +130,7 @@ class Watches:
         may have been closed behind our back and the number used again: then it gets a new one.
         OSError where it cannot be watched: EBADF, or EPERM for a regular file, always ready."""
         watch = self._watches.get(fd)
-        is_stray: int | None = None  # might the closed one be told of again and again?
+        is_stray = False  # might the closed one be told of again and again?
         if watch is None:
             self._poller.add(fd)
         elif self._poller.rearm(fd):
@@ -150,7 +138,7 @@ class Watches:
                 watch.level = None
             return watch
         else:
-            is_stray = watch.level
+            is_stray = bool(watch.level)
             self._wake(self.remove(watch, closed=True))
         watch = self._watches[fd] = Watch(fd, self._loop)
         if is_stray:
@@ -193,7 +181,7 @@ class Watches:
                 self._renew_poller()
 
     def make_level(self, watch: Watch) -> bool:
-        """For Watch.make_level(). Could that be?"""
+        """For Watch.judge_level(). Could that be?"""
         return self._poller.make_level(watch.fd)
 
     def set_callback(self, fd: int, direction: int, callback: Any) -> bool:

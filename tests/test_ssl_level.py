@@ -84,6 +84,31 @@ def test_the_kernel_is_asked_once_where_each_record_is_answered(
     assert sorted(asked, key=id) == sorted([client, server], key=id)
 
 
+@pytest.mark.parametrize("read", [ssl.SSLSocket.recv, ssl.SSLSocket.recv_into])
+def test_where_no_record_is_answered_that_ends_after_nine(
+    pair: Pair, read: Callable[..., Any]
+) -> None:
+    client, server = pair
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    kept = []
+
+    def serve() -> None:
+        for _ in range(14):
+            read(server, 100 if read is ssl.SSLSocket.recv else bytearray(100))
+            kept.append(bool(server._watch.level))
+
+    serving = spawn(serve)
+    with fail_after(10):
+        for number in range(14):
+            while len(kept) < number:
+                sleep(0)
+            sleep(0)  # so that it waits
+            client.sendall(b"well?")
+        serving.join()
+    begun = kept.index(True)
+    assert kept[begun:] == [True] * 9 + [False] * (5 - begun)
+
+
 def test_two_records_for_an_answer_are_waited_for_in_vain_nine_times(level: Pair) -> None:
     client, server = level
 
