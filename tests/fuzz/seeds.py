@@ -37,6 +37,7 @@ WIRE = [
     b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
     CHUNKED + b"3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\n\r\n" + GET,
     CHUNKED + b"3\r\nabc\r\n0\r\nTrailer: x\r\n\r\n" + GET,
+    CHUNKED + b"3\r\nabc\r\n0\r\nTrailer: x\4\r\n\r\n" + GET,
     CHUNKED + b"3\r\nabcd\r\n0\r\n\r\n",
     CHUNKED + b"fffffffffffffffff\r\nabc",
     CHUNKED + b"-1\r\nabc\r\n0\r\n\r\n",
