@@ -45,12 +45,13 @@ enum {
 uintptr_t pc_thread_begin(uintptr_t main);
 uintptr_t pc_thread_end(uintptr_t main);
 
-/* A suspended coroutine of the calling thread, other than main, or None: any; one whose last
-   reference went while it could not be unwound; one whose object is gone, under a new one. The
-   latter two look at all of them; where pc_thread_calls() gives 0 there are none of these. */
+/* A suspended coroutine of the calling thread, other than main, or None: any; one whose object is
+   gone, under a new one. And a list of those whose last reference went while they could not be
+   unwound, which are then the caller's. The latter two look at all of them; where pc_thread_calls()
+   gives 0 there are none of these. */
 uintptr_t pc_thread_remaining(void);
-uintptr_t pc_thread_kept(void);
 uintptr_t pc_thread_orphan(void);
+uintptr_t pc_thread_kept(void);
 intptr_t pc_thread_calls(void);
 
 /* A list of all suspended coroutines of the calling thread, main included where it is one. */

@@ -119,11 +119,6 @@ static int is_remaining(const struct pc_coro *coro)
     return pc_object_of(coro) && !pc_greenlet_owns(coro); /* those are not unwound at the end */
 }
 
-static int is_kept(const struct pc_coro *coro)
-{
-    return coro->kept != NULL && !pc_greenlet_owns(coro);
-}
-
 static int is_orphan(const struct pc_coro *coro)
 {
     return coro->object == NULL && !pc_greenlet_owns(coro);
@@ -159,18 +154,11 @@ uintptr_t pc_thread_remaining(void)
 
 uintptr_t pc_thread_kept(void)
 {
-    if (pc_api_here())
-        pc_greenlet_let_go(pc_api_here()); /* they need nobody else */
-    struct pc_coro *coro = find_suspended(is_kept);
-    if (!coro) {
-        struct pc_thread *thread = pc_api_here();
-        if (thread && thread->current->stack && thread->current->kept)
-            thread->calls = 1; /* it still runs: next time */
-        return new_reference(NULL);
-    }
-    PyObject *kept = coro->kept;
-    coro->kept = NULL;
-    return (uintptr_t)kept;
+    struct pc_thread *thread = pc_api_here();
+    if (!thread)
+        return (uintptr_t)PyList_New(0);
+    pc_greenlet_let_go(thread); /* they need nobody else */
+    return (uintptr_t)pc_object_take_kept(thread, 0);
 }
 
 uintptr_t pc_thread_orphan(void)

@@ -86,22 +86,16 @@ void pc_greenlet_finalize(PyObject *self)
 
 int pc_greenlet_let_go(struct pc_thread *thread)
 {
-    int others = 0;
-    struct pc_coro *coro = thread->main.next;
-    while (coro != &thread->main) {
-        if (!pc_greenlet_owns(coro)) {
-            others |= coro->kept || !coro->object;
-        } else if (coro->kept && coro->state == PC_CORO_SUSPENDED) {
-            PyObject *kept = coro->kept;
-            coro->kept = NULL;
-            Py_DECREF(kept); /* may run any code, and unwind it */
-            coro = &thread->main;
-        } else if (coro->kept) {
-            thread->calls = 1; /* it still runs: next time */
-        }
-        coro = coro->next;
+    PyObject *kept = pc_object_take_kept(thread, 1);
+    if (!kept) {
+        PyErr_Clear();
+        thread->calls = 1;
     }
-    return others;
+    Py_XDECREF(kept); /* may run any code, and unwind them */
+    for (struct pc_coro *coro = thread->main.next; coro != &thread->main; coro = coro->next)
+        if (!pc_greenlet_owns(coro) && (coro->kept || !coro->object))
+            return 1;
+    return 0;
 }
 
 /* ---- the object ---- */

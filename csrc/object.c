@@ -86,6 +86,25 @@ void pc_object_unbind_all(struct pc_coro *coro)
     pc_object_unbind(coro);
 }
 
+PyObject *pc_object_take_kept(struct pc_thread *thread, int greenlets)
+{
+    PyObject *list = PyList_New(0);
+    if (!list)
+        return NULL;
+    for (struct pc_coro *coro = thread->main.next; coro != &thread->main; coro = coro->next) {
+        if (!coro->kept || (pc_greenlet_owns(coro) != 0) != greenlets)
+            continue;
+        if (coro->state != PC_CORO_SUSPENDED || PyList_Append(list, coro->kept) != 0) {
+            PyErr_Clear();
+            thread->calls = 1; /* it still runs, or there is no memory: next time */
+        } else {
+            Py_DECREF(coro->kept);
+            coro->kept = NULL;
+        }
+    }
+    return list;
+}
+
 /* ---- the end of an object ---- */
 
 /* Base.__del__: may be called in vain, for the object may be brought back to life; or not at all,

@@ -104,4 +104,9 @@ void pc_object_unbind_all(struct pc_coro *coro);
 /* Has something suspended or running be looked after by called(), at the thread's next switch. */
 void pc_object_call(struct pc_coro *coro);
 
+/* A list of the thread's objects, greenlets or the others, whose last reference went where they could
+   not be unwound, and of which the list has the only one now; NULL with an exception. All at once,
+   for looking for them goes through all coroutines. Runs no code. */
+PyObject *pc_object_take_kept(struct pc_thread *thread, int greenlets);
+
 #endif

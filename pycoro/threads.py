@@ -106,10 +106,17 @@ def unwind_all(thread: Thread) -> None:
 def reap(here: Coroutine) -> None:
     """Unwinds those of the calling thread whose last reference went in another thread, or while
     they ran, or without effect; `here` is the running one."""
-    while (coroutine := _native.thread_kept()) is not None:
-        run_unraisable(_unwind, coroutine, here)
+    while kept := _native.thread_kept():
+        kept.reverse()
+        while kept:
+            run_unraisable(_unwind_kept, kept.pop(), here)
     while (coroutine := _native.thread_orphan()) is not None:
         run_unraisable(_unwind_orphan, coroutine, here)
+
+
+def _unwind_kept(coroutine: Coroutine, here: Coroutine) -> None:
+    if _native.is_suspended(coroutine):  # what another one's clean-up code did may have ended it
+        _unwind(coroutine, here)
 
 
 def bury(coroutine: Coroutine, here: Coroutine) -> None:

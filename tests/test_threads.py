@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any
 
 import pytest
 from helpers import Implementation, Log, in_thread, same
 
-from pycoro import Coroutine, CoroutineError, _native, current
+from pycoro import Coroutine, CoroutineError, CoroutineExit, _native, current
 
 
 def test_each_thread_has_a_main_of_its_own() -> None:
@@ -156,6 +157,45 @@ def test_dropping_from_another_thread_waits_for_the_owner() -> None:
         ("unwound in its own thread", True),
         "called in",
     ]
+
+
+def test_one_dropped_elsewhere_that_another_ends_meanwhile() -> None:
+    main = current()
+    log: Log = []
+
+    def run(name: str) -> None:
+        try:
+            main.switch()
+        finally:
+            log.append(f"{name} ends")
+            if name == "first" and (second := refs[1]()) is not None:  # greenlet: no reference more
+                second.parent = current()
+                log.append(repr(second.throw(CoroutineExit)))
+
+    box = [Coroutine(run) for _ in range(2)]
+    refs = [weakref.ref(one) for one in box]
+    box[0].switch("first")
+    box[1].switch("second")
+    in_thread(box.clear)
+    Coroutine(lambda: None).switch()
+    assert log == ["first ends", "second ends", "CoroutineExit()"]
+    assert [ref() for ref in refs] == [None, None]
+
+
+def test_many_dropped_elsewhere_are_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks: list[int] = []
+    look = _native.thread_kept
+    monkeypatch.setattr(_native, "thread_kept", lambda: looks.append(1) or look())
+    main = current()
+    box = [Coroutine(main.switch) for _ in range(50)]
+    for coroutine in box:
+        coroutine.switch()
+    del coroutine
+    before = _native.count_in_use()
+    in_thread(box.clear)
+    Coroutine(lambda: None).switch()
+    assert _native.count_in_use() == before - 50
+    assert looks == [1, 1]  # the second finds none
 
 
 def test_dropping_many_from_many_threads() -> None:
