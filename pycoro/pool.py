@@ -43,7 +43,8 @@ class _Leave(Observer):
 
 
 class Group(MappingMixin):
-    """Tasks that have not ended, in no order: len(), iteration, `in`. False where there is none.
+    """Tasks that have not ended, in the order of their coming: len(), iteration, `in`. False where
+    there is none.
 
     tasks: to begin with. greenlet_class: what spawn() makes, settable.
     """
@@ -52,7 +53,9 @@ class Group(MappingMixin):
     _room: Semaphore | None = None  # the pool's
 
     def __init__(self, tasks: Iterable[Any] = ()) -> None:
-        self.greenlets: set[Any] = set()
+        # In order, and they are killed in it: who has waited longest for something is found there
+        # at once, who came last only after all others.
+        self.greenlets: dict[Any, None] = {}
         self.dying: set[Any] = set()  # those that have been told to end
         self._emptied = WaitQueue(self)
         self._link = _Leave(self)
@@ -85,13 +88,13 @@ class Group(MappingMixin):
             greenlet.rawlink(self._link)
         elif not isinstance(greenlet, Coroutine):
             raise TypeError(f"a task was expected, not {type(greenlet).__name__}")
-        self.greenlets.add(greenlet)
+        self.greenlets[greenlet] = None
 
     def _discard(self, greenlet: Any) -> None:
         """It has ended."""
         greenlets = self.greenlets
         try:
-            greenlets.remove(greenlet)
+            del greenlets[greenlet]
         except KeyError:
             return
         if self.dying:

@@ -195,6 +195,24 @@ def test_kill_with_an_exception_and_without_waiting(
     assert "Mine" in capsys.readouterr().err
 
 
+def test_members_are_killed_in_the_order_of_their_coming() -> None:
+    group = Group()
+    log: list[int] = []
+
+    def member(number: int) -> None:
+        try:
+            sleep(1000)
+        finally:
+            log.append(number)
+
+    tasks = [group.spawn(member, number) for number in range(100)]
+    pycoro.sleep(0)
+    tasks[50].kill()
+    assert list(group) == tasks[:50] + tasks[51:]
+    group.kill()
+    assert log == [50, *range(50), *range(51, 100)]
+
+
 def test_kill_ends_those_that_come_meanwhile(api: Api) -> None:
     group = api.pool.Group()
     log = []
