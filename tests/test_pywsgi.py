@@ -266,7 +266,9 @@ def test_what_is_not_read_and_is_long_ends_the_connection() -> None:
         client.send(
             b"POST / HTTP/1.1\r\nHost: test\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 999
         )
-        assert client.response().body == b"hello"
+        response = client.response()
+        assert response.body == b"hello"
+        assert ("Connection", "close") in response.lines
         assert client.rest() == b""
 
 
@@ -287,6 +289,7 @@ def test_100_continue_does_not_come_for_what_nobody_reads() -> None:
         client.send(EXPECTING)
         response = client.response()
         assert (response.code, response.body) == (200, b"hello")
+        assert ("Connection", "close") in response.lines
         assert client.rest() == b""  # whether a body comes is not known
 
 

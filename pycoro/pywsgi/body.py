@@ -13,6 +13,7 @@ import httptools  # type: ignore[import-not-found,unused-ignore]
 
 from .head import BadRequest, bad
 
+MOST_DISCARDED = 65536  # bytes that the application has not read, to save the connection
 _PIECE = 65536  # bytes of a body at a time
 _LINE = 4096  # bytes of a chunk's first line, with its extensions, or of a trailer
 _TRAILERS = 16384  # bytes in all
@@ -182,15 +183,20 @@ class Input:
             raise StopIteration
         return line
 
-    def discard(self, most: int) -> bool:
-        """Reads the rest, if that is not more than `most` bytes. Has it all been read? Not where
-        the client still waits to be asked for it."""
-        self._ahead = b""
-        if self._source.ended:
-            return True
-        if self._broken is not None or self._proceed is not None:
+    def keeps(self, most: int) -> bool:
+        """Would discard() leave the rest, as far as can be told? It may be bad, or too long, and
+        where the client still waits to be asked for it, nobody knows whether it will come."""
+        source = self._source
+        if source.ended:
             return False
-        if isinstance(self._source, Sized) and self._source.left > most:
+        if self._broken is not None or self._proceed is not None:
+            return True
+        return isinstance(source, Sized) and source.left > most
+
+    def discard(self, most: int) -> bool:
+        """Reads the rest, if that is not more than `most` bytes. Has it all been read?"""
+        self._ahead = b""
+        if self.keeps(most):
             return False
         while most > 0 and (piece := self._next()):
             most -= len(piece)

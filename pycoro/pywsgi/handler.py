@@ -15,13 +15,12 @@ from typing import Any
 
 from ..coroutine import current
 from ..errors import CoroutineExit
-from .body import EMPTY, Chunked, Input, Sized
+from .body import EMPTY, MOST_DISCARDED, Chunked, Input, Sized
 from .head import BadRequest, Head
 from .log import NoLog
 from .responder import Responder
 from .response import FileWrapper
 
-_DISCARD = 65536  # bytes of a body that the application has not read, to save the connection
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ERROR_PAGE = [("Content-Type", "text/plain; charset=utf-8")]
 
@@ -224,7 +223,7 @@ class WSGIHandler(Responder):
 
     def _discard(self) -> None:
         try:
-            if not self.wsgi_input.discard(_DISCARD):
+            if not self.wsgi_input.discard(MOST_DISCARDED):
                 self.close_connection = True
         except OSError:
             self.close_connection = True

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .body import EMPTY
+from .body import EMPTY, MOST_DISCARDED
 from .connection import Connection
 from .head import Head
 from .response import FileWrapper, date_line, status_line, write_headers
@@ -86,8 +86,10 @@ class Responder(Connection):
             connection = special.get("connection", "").lower()
             if "close" in connection:
                 self.close_connection = True
-        if self.server.draining:
-            self.close_connection = True
+        if self.server.draining or (
+            self.wsgi_input is not EMPTY and self.wsgi_input.keeps(MOST_DISCARDED)
+        ):
+            self.close_connection = True  # RFC 9110, section 10.1.1, wants it said
         self._left = None
         if code == 101:
             self.connection_upgraded = self.close_connection = True

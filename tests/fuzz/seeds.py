@@ -43,6 +43,8 @@ WIRE = [
     CHUNKED + b"-1\r\nabc\r\n0\r\n\r\n",
     CHUNKED + b"3\nabc\n0\n\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\nabc" + GET,
+    b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n"
+    b"Content-Length: 4\r\n\r\nabcGET / HTTP/1.1\r\nHost: a\r\n\r\n",
     b"POST / HTTP/1.1\r\nHost: a\r\nExpect: other\r\nContent-Length: 3\r\n\r\nabc",
     b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nraw",
     b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
@@ -51,7 +53,7 @@ WIRE = [
 ]
 
 SEEDS = [bytes((index % 6, index % 4)) + wire for index, wire in enumerate(WIRE)]
-SEEDS += [bytes((application, 3)) + wire for application in range(6) for wire in WIRE]
+SEEDS += [bytes((app, way)) + wire for app in range(6) for way in (3, 128) for wire in WIRE]
 
 WORDS = [
     *(b"GET ", b"HEAD ", b"POST ", b"CONNECT ", b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n\r\n"),
