@@ -12,11 +12,13 @@ import signal
 import threading
 from collections.abc import Callable
 from typing import Any
+from weakref import finalize
 
-from . import local, lock
+from . import _native, local, lock
 from .coroutine import current
 from .errors import CoroutineExit
 from .semaphore import Semaphore
+from .sleeping import sleep
 from .task import Task
 from .wakeup import defer_interrupt, is_own_handler
 
@@ -48,6 +50,15 @@ def _limit(blocking: bool, timeout: float) -> float | None:
     return timeout
 
 
+def _let_others_run() -> None:
+    """After a try that was not to wait: who tries again and again would else never be let in. As
+    gevent does; threads are made to take turns by the interpreter."""
+    me = _native.current()
+    loop = None if me is None else me._thread.loop
+    if loop is not None and me is not loop:  # a callback must not wait
+        sleep(0)
+
+
 class LockType(Semaphore):
     """As the stdlib's lock: whoever holds it, anybody may release it. Nor can it be derived from:
     TypeError."""
@@ -64,10 +75,14 @@ class LockType(Semaphore):
     def acquire(  # type: ignore[override]  # timeouts are threading's, -1 for none
         self, blocking: bool = True, timeout: float = -1
     ) -> bool:
-        """True where it has been got, within `timeout` seconds."""
+        """True where it has been got, within `timeout` seconds; where it was not to be waited for,
+        the other tasks have had their turn."""
         limit = None if timeout == -1 else _limit(blocking, timeout)
         self.counter -= (got := self.counter > 0)
-        return got or self._acquire_slowly(blocking, limit)
+        if got or blocking:
+            return got or self._acquire_slowly(True, limit)
+        _let_others_run()
+        return False
 
     @defer_interrupt
     def __enter__(self) -> bool:
@@ -91,6 +106,8 @@ class LockType(Semaphore):
     def locked(self) -> bool:
         """Does somebody hold it?"""
         return self.counter < 1
+
+    _is_owned = locked  # for threading.Condition, which else tries to acquire it to find out
 
     def _at_fork_reinit(self) -> None:
         super()._at_fork_reinit()
@@ -118,8 +135,12 @@ class RLock(lock.RLock):
         super().__init__()
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:  # type: ignore[override]
-        """True where it has been got, within `timeout` seconds."""
-        return super().acquire(blocking, None if timeout == -1 else _limit(blocking, timeout))
+        """As LockType's."""
+        limit = None if timeout == -1 else _limit(blocking, timeout)
+        got = super().acquire(blocking, limit)
+        if not got and not blocking:
+            _let_others_run()
+        return got
 
     __enter__ = acquire  # type: ignore[assignment]
 
@@ -297,9 +318,11 @@ def dummy_class(base: type[Any]) -> type[Any]:
         def __init__(self) -> None:
             super().__init__()
             me = current()
+            active, ident = names["_active"], self.ident
             if isinstance(me, Task):
-                active, ident = names["_active"], self.ident
                 me.link(lambda ended: active.pop(ident, None))
+            elif me._parent is not None:
+                finalize(me, active.pop, ident, None).atexit = False
 
     _DummyThread.__qualname__ = base.__qualname__
     return _DummyThread

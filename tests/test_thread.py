@@ -103,7 +103,46 @@ def run():
 print(pycoro.spawn(run).get())
 pycoro.sleep(0)
 print(threading.active_count())
-""") == ["('_DummyThread', 2)", "1"]
+pycoro.Coroutine(run).switch()
+pycoro.spawn_raw(run)
+pycoro.sleep(0)
+print(threading.active_count())
+""") == ["('_DummyThread', 2)", "1", "1"]
+
+
+def test_who_tries_a_lock_again_and_again_lets_the_others_run() -> None:
+    assert patched("""
+def spin(what, attempt, release):
+    log = []
+    def run():
+        while not attempt():
+            log.append("not yet")
+        log.append("now")
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(0)
+    release()
+    thread.join()
+    print(what, log[0], log[-1])
+for lock in (threading.Lock(), threading.RLock()):
+    lock.acquire()
+    spin(type(lock).__name__, lambda: lock.acquire(blocking=False), lock.release)
+event = threading.Event()
+spin("Event", lambda: event.wait(0), event.set)
+""") == ["LockType not yet now", "RLock not yet now", "Event not yet now"]
+
+
+def test_a_condition_asks_its_lock_without_trying_it() -> None:
+    assert patched("""
+turns = []
+condition = threading.Condition(threading.Lock())
+pycoro.spawn(turns.append, 1)
+with condition:
+    condition.notify_all()
+print(turns)
+try: condition.notify()
+except RuntimeError as error: print(error)
+""") == ["[]", "cannot notify on un-acquired lock"]
 
 
 def test_executors_and_logging() -> None:
