@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os as _stdlib
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from .jobs import call_in_thread
@@ -73,17 +74,26 @@ def tp_write(fd: int, buf: Any) -> int:
 
 
 def waitpid(pid: int, options: int) -> tuple[int, int]:
-    """As os.waitpid(). Errors: ChildProcessError where there is no such child."""
-    done = _waitpid(pid, options | _stdlib.WNOHANG)  # or ChildProcessError
-    if done[0] or options & _stdlib.WNOHANG:
-        return done
+    """As os.waitpid(). A child of fork_and_watch() can be asked for like any other, in the minute
+    after it has been reaped, too. Errors: ChildProcessError where there is no such child."""
     while True:
-        if pid <= 0 or options & _STOPS or not wait_for_exit(pid):
-            call_in_thread(_waitid, *_who(pid), _which(options))
-        # Another task may have been quicker.
-        done = _waitpid(pid, options | _stdlib.WNOHANG)
-        if done[0]:
+        if (end := _kept_end(pid)) is not None:
+            return end
+        done = _waitpid(pid, options | _stdlib.WNOHANG)  # or ChildProcessError
+        if done[0] in _watched and not _stdlib.WIFSTOPPED(done[1]):
+            _watched[done[0]] = done[1]
+        if done[0] or options & _stdlib.WNOHANG:
             return done
+        _wait_for_change(pid, options)  # another task may be quicker: once more
+
+
+def _wait_for_change(pid: int, options: int) -> None:
+    if pid > 0 and not options & _STOPS and wait_for_exit(pid):
+        return
+    try:
+        call_in_thread(_waitid, *_who(pid), _which(options))
+    except ChildProcessError:
+        pass  # the next waitpid() says so, if nobody has kept what it wants
 
 
 def wait_for_exit(pid: int, timeout: float | None = None) -> bool:
@@ -128,10 +138,13 @@ def fork_and_watch(
     ref: bool = False,
     fork: Callable[[], int] = _fork,
 ) -> int:
-    """Forks; in the parent, a task reaps the child and calls callback(pid, status) then. `loop`
-    and `ref` are there for gevent's callers. Gives what fork() gives."""
+    """Forks; in the parent, a task reaps the child and calls callback(pid, status) then, whether
+    or not somebody calls waitpid(), too. `loop` and `ref` are there for gevent's callers. Gives
+    what fork() gives."""
     pid = fork()
     if pid:
+        _drop_kept(pid)
+        _watched[pid] = None
         spawn(_reap, pid, callback)
     return pid
 
@@ -154,13 +167,53 @@ def forkpty_and_watch(
     return made[0]
 
 
+_watched: dict[int, int | None] = {}  # children; the status, where a waitpid() was quicker
+_kept: dict[int, tuple[int, float]] = {}  # those reaped by their task: the status, and when
+_KEPT_FOR = 60.0  # seconds; gevent's
+
+
 def _reap(pid: int, callback: Callable[[int, int], Any] | None) -> None:
+    status: int | None = None
     try:
-        done, status = waitpid(pid, 0)
-    except ChildProcessError:  # somebody else's waitpid() was quicker
+        while status is None and (status := _watched.get(pid)) is None:
+            done, found = _waitpid(pid, _stdlib.WNOHANG)
+            if done:
+                _kept[pid] = found, monotonic()
+                status = found
+            else:
+                _wait_for_change(pid, 0)
+    except ChildProcessError:  # reaped behind our back, by the real os.waitpid()
         return
+    finally:
+        _watched.pop(pid, None)
     if callback is not None:
-        callback(done, status)
+        callback(pid, status)
+
+
+def _kept_end(pid: int) -> tuple[int, int] | None:
+    """What waitpid() is to give, where a task has reaped the child already."""
+    if not _kept:
+        return None
+    found = next(iter(_kept)) if pid in (-1, 0) else pid  # 0: hardly any leaves our group
+    kept = _kept.pop(found, None)
+    return None if kept is None else (found, kept[0])
+
+
+def _drop_kept(pid: int) -> None:
+    """Those that nobody has asked for in time, and one with this number."""
+    _kept.pop(pid, None)
+    for old, (_, when) in list(_kept.items()):
+        if monotonic() - when > _KEPT_FOR:
+            _kept.pop(old, None)
+
+
+def _forget_children() -> None:
+    """They are the parent's."""
+    _watched.clear()
+    _kept.clear()
+
+
+_stdlib.register_at_fork(after_in_child=_forget_children)
 
 
 forkpty = _stdlib.forkpty

@@ -114,6 +114,51 @@ def test_fork_and_watch_reaps_and_calls() -> None:
     while not ended:
         sleep(0.001)
     assert ended == [(pid, 7 << 8)]
+    assert os.waitpid(pid, 0) == ended[0]
+
+
+@pytest.mark.parametrize("which", [1, -1, 0])
+def test_a_watched_child_can_be_waited_for_as_well(pipe: tuple[int, int], which: int) -> None:
+    """Before its end, and after."""
+    for early in (True, False):
+        ended: list[tuple[int, int]] = []
+        pid = os.fork_and_watch(lambda *end, ended=ended: ended.append(end))
+        if pid == 0:
+            stdlib.read(pipe[0], 1)
+            stdlib._exit(7)
+        waiting = spawn(os.waitpid, pid * which if which > 0 else which, 0) if early else None
+        sleep(0)
+        stdlib.write(pipe[1], b"x")
+        while not ended:
+            sleep(0.001)
+        assert ended == [(pid, 7 << 8)]
+        if waiting is not None:
+            assert waiting.get() == (pid, 7 << 8)
+        else:
+            assert os.waitpid(pid * which if which > 0 else which, stdlib.WNOHANG) == ended[0]
+        with pytest.raises(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def test_what_nobody_asks_for_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    def watch() -> int:
+        pid = os.fork_and_watch(lambda *end: ended.append(end))
+        if pid == 0:
+            stdlib._exit(0)
+        while not ended:
+            sleep(0.001)
+        ended.clear()
+        return pid
+
+    ended: list[tuple[int, int]] = []
+    first = watch()
+    assert list(os._kept) == [first]
+    kept, when = os._kept[first]
+    os._kept[first] = kept, when - 61
+    second = watch()
+    assert list(os._kept) == [second]
+    assert os.waitpid(-1, 0) == (second, 0)
+    assert not os._kept and not os._watched
 
 
 def test_forkpty_and_watch_gives_the_terminal_too() -> None:
@@ -124,6 +169,7 @@ def test_forkpty_and_watch_gives_the_terminal_too() -> None:
     while not ended:
         sleep(0.001)
     assert ended == [(pid, 7 << 8)]
+    assert os.waitpid(pid, 0) == ended[0]
     stdlib.close(terminal)
 
 
