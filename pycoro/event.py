@@ -14,8 +14,9 @@ from types import TracebackType
 from typing import Any
 
 from .checks import make_exception
+from .links import Links
 from .timeout import Timeout
-from .waiting import Links, WaitQueue
+from .waiting import WaitQueue
 
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 

@@ -24,7 +24,8 @@ from typing import Any
 
 from . import _native
 from .jobs import ThreadPool, ThreadResult
-from .waiting import Links, WaitQueue
+from .links import Links
+from .waiting import WaitQueue
 from .workers import Crew, wait_for_threads
 
 __all__ = ["Future", "ThreadPool", "ThreadPoolExecutor", "ThreadResult"]

@@ -4,7 +4,7 @@ wait() suspends the running coroutine, which somebody has to know of: it is told
 is woken by wake(), or forgets it when the time is over or an error is raised in it: see
 schedule.py. WaitQueue is the usual `where`: first come, first served, for waiters of any thread. A
 Watch is another: wait_on() one, wait_any() of several, wait_read() and wait_write() for
-descriptors. Links are callbacks instead of waiters.
+descriptors.
 
 Who waits for a condition that another thread may make true has to stand in the queue first, and
 look at the condition after that: wait_unless(). A timeout is in seconds, None for no limit; 0 is
@@ -214,54 +214,6 @@ class WaitQueue:
     def __repr__(self) -> str:
         owner = self.owner
         return f"<WaitQueue of {len(self._waiters)}>" if owner is None else repr(owner)
-
-
-class Links:
-    """Callbacks that are to be told, once each, of what they were linked to: callback(thing), in
-    the loop of the thread that linked it. What is linked twice is called twice, as with gevent."""
-
-    __slots__ = ("_links",)
-
-    def __init__(self) -> None:
-        self._links: list[tuple[Callable[[Any], Any], Loop]] = []
-
-    def __len__(self) -> int:
-        return len(self._links)
-
-    def loops(self) -> list[Loop]:
-        """Those that callbacks are to be called in."""
-        return [loop for _, loop in self._links.copy()]
-
-    def add(self, callback: Callable[[Any], Any]) -> None:
-        """Look after that whether it is to be called at once: publish, then recheck, as above.
-        TypeError where it is not callable."""
-        if not callable(callback):
-            raise TypeError(f"the callback must be callable, not {type(callback).__name__}")
-        self._links.append((callback, get_loop()))
-
-    def discard(self, callback: Callable[[Any], Any]) -> None:
-        """Does nothing where it is not there any more."""
-        for link in list(self._links):
-            if link[0] == callback:
-                try:
-                    self._links.remove(link)
-                except ValueError:  # another thread calls it
-                    continue
-                return
-
-    @defer_interrupt
-    def call(self, thing: Any) -> None:
-        """Has all that are there called with `thing`, each when its loop's turn comes."""
-        here = _current()
-        for _ in range(len(self._links)):
-            try:
-                callback, loop = self._links.pop(0)
-            except IndexError:  # another thread has taken some of them
-                return
-            if here is not None and here._thread is loop._thread:
-                loop.post(callback, thing)
-            else:
-                loop.post_threadsafe(callback, thing)
 
 
 @defer_interrupt

@@ -238,7 +238,7 @@ def _may_be_cut(frame: FrameType | None) -> bool:
 
 
 # What the loop calls callbacks by; whoever calls these stands whatever they raise.
-_DOORS = ("Handle.run", "Timer.run", "Ending._call_links")
+_DOORS = ("Handle.run", "Timer.run", "Ending._call_links", "Links._call_due")
 
 
 def _is_in_callback(frame: FrameType | None) -> bool:

@@ -185,6 +185,28 @@ def test_an_error_in_a_link_does_not_stop_the_others(
     assert log == [ZeroDivisionError, "second"]
 
 
+@pytest.mark.parametrize("kind", ["Event", "AsyncResult"])
+def test_a_link_may_unlink_those_of_the_same_occasion(api: Api, kind: str) -> None:
+    log: list[str] = []
+    source = getattr(api.event, kind)()
+
+    def link(name: str, other: str) -> Any:
+        def call(_source: object) -> None:
+            log.append(name)
+            source.unlink(links[other])
+
+        return call
+
+    links = {"first": link("first", "second"), "second": link("second", "first")}
+    links["third"] = link("third", "third")
+    for one in links.values():
+        source.rawlink(one)
+    source.set()
+    assert log == []
+    api.settle()
+    assert log == ["first", "third"]
+
+
 def test_a_link_may_link_and_unlink(api: Api) -> None:
     event = api.event.Event()
     log: list[str] = []
