@@ -213,16 +213,35 @@ def test_a_worker_that_does_not_end_is_killed(tmp_path: Path) -> None:
 
 
 HANGS = """
-import os, signal, sys, time
-from pycoro import server, sleep
+import os, signal, sys
+from pycoro import server, workerprocess
+from pycoro.heartbeat import Heartbeat
+
+class Heart(Heartbeat):
+    "Who has not been hung has a minute more: the machine may be busy."
+    def start(self):
+        global heart
+        heart = self
+        super().start()
+
+    @property
+    def last(self):
+        return super().last + (0 if self._time[1] else 60)
+
+    def be_hung(self):
+        self._time[1] = 1.0
+
+workerprocess.Heartbeat = Heart
 
 def handle(connection, address):
     what = connection.recv(10)
     if what == b"block":
         signal.signal(signal.SIGABRT, signal.SIG_IGN)
-    connection.sendall(str(os.getpid()).encode())
-    while what in (b"block", b"compute"):
-        pass
+    connection.sendall(f"{os.getpid()} {heart.last}".encode())
+    if what in (b"block", b"compute"):
+        heart.be_hung()
+        while True:
+            pass
 
 class Server(server.StreamServer):
     worker_timeout = 0.5
@@ -233,28 +252,35 @@ print("over", flush=True)
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
-    """It says where it stands; one that will not die of that is killed. (So may be one that does
-    not hang, where the machine is busy.)"""
+    """It says where it stands; one that will not die of that is killed. All others, also those in
+    their place, have a heart that beats, and are left alone."""
     script = tmp_path / "script.py"
     script.write_text(HANGS)
     address = ("127.0.0.1", free_port())
 
     def hang(what: bytes) -> int:
         """Whom it has hung, until the end of that process."""
-        return int(eventually(lambda: ask(address, what)))
+        return int(eventually(lambda: ask(address, what)).split()[0])
 
-    def pids() -> set[int]:
-        return {int(ask(address, b"pid")) for _ in range(30)}
+    def beat(victims: set[int]) -> bool:
+        """Have two beaten since they were first asked, and none of the victims?"""
+        for _ in range(10):
+            pid, last = ask(address, b"beat").split()
+            beats.setdefault(int(pid), set()).add(last)
+        living = [pid for pid in beats if len(beats[pid]) > 1]
+        return len(living) == 2 and not victims & beats.keys()
 
+    beats: dict[int, set[bytes]] = {}
     with running("-X", "faulthandler", str(script), str(address[1])) as process:
         victim = hang(b"compute")
         other = hang(b"block")
-        eventually(lambda: len(found := pids()) == 2 and not found & {victim, other})
+        eventually(lambda: beat({victim, other}))
         process.terminate()
         out, err = process.communicate(timeout=LONGEST)
     assert (process.returncode, out) == (0, "over\n")
     told = "pycoro: the loop of worker {} has stood still for more than 0.5 s: killed\n"
     assert [err.count(told.format(pid)) for pid in (victim, other)] == [1, 1]
+    assert (err.count("has stood still"), err.count("has ended")) == (2, 2)
     assert re.search(r"Fatal Python error: Aborted\n(.*\n)+?  File .* in handle\n", err)
     assert f"worker {victim} has ended (signal 6): there will be another" in err
     assert f"worker {other} has ended (signal 9): there will be another" in err
