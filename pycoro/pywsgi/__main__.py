@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from .. import monkey
 from ..prefork import check_worker_timeout
-from ..programs import is_module
+from ..programs import is_module, printing
 from ..workerprocess import Refused
 from .server import WSGIServer
 
@@ -97,7 +97,8 @@ def open_log(path: str | None) -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Serves until SIGTERM or Ctrl-C. Gives the exit code."""
     parser = make_parser()
-    args = parser.parse_args(arguments)
+    with printing():
+        args = parser.parse_args(arguments)
     if not args.no_patch:
         monkey.patch_all()
     sys.path.insert(0, str(Path(args.chdir or ".").resolve()))
