@@ -15,6 +15,7 @@ from pathlib import Path
 
 from bench import results
 from bench.pages import combined_page, version_page
+from pycoro.programs import printing
 
 try:
     from bench import plots
@@ -93,4 +94,5 @@ def write(directory: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with printing():
+        sys.exit(main())

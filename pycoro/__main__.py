@@ -19,6 +19,7 @@ from typing import Any
 from .demo import report, system, with_pycoro, worker
 from .demo.progress import Progress
 from .demo.world import DemoError
+from .programs import printing
 
 CLIENTS = 10_000
 MESSAGES = 10
@@ -152,4 +153,5 @@ def print_report(columns: list[report.Column], notes: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with printing():
+        sys.exit(main())

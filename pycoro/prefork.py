@@ -4,10 +4,14 @@ The supervisor opens one listening socket for each worker, at the same port (SO_
 the kernel shares connections out), and keeps all of them open: so what waits in a queue is not lost
 while a worker is replaced. A Unix socket has one queue, which all share.
 
-SIGTERM and Ctrl-C end all gracefully, SIGHUP replaces all workers by new ones. A worker that dies
-is replaced; one that dies young, after a pause that doubles. One whose loop stands still for too
-long is killed, if that is wanted (heartbeat.py). Should the supervisor be killed, its workers
-notice and end.
+SIGTERM and Ctrl-C end all gracefully, SIGHUP replaces all workers by new ones: each former one
+serves until the new one has started. A worker that dies is replaced; one that dies young, after a
+pause that doubles. One whose loop stands still for too long is killed, if that is wanted
+(heartbeat.py). Should the supervisor be killed, its workers notice and end.
+
+At the beginning, and after SIGHUP, one worker goes ahead, and the others follow when it has
+started. If it cannot, neither could they: that is told once, and is the end, or the end of that
+reload.
 """
 
 from __future__ import annotations
@@ -15,22 +19,20 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import traceback
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from select import PIPE_BUF
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from types import FrameType
 from typing import Any
 
 from .checks import check_number
 from .coroutine import current
 from .event import Event
-from .heartbeat import Heartbeat
 from .loop import get_loop
 from .os import nb_read
 from .reports import say
 from .task import spawn
 from .wakeup import is_main_thread
+from .workerprocess import Refused, Worker
 
 YOUNG = 1.0  # seconds: who dies before has not worked
 SHORTEST, LONGEST = 0.1, 10.0  # seconds of pauses
@@ -40,83 +42,68 @@ _KILLED = 5.0  # seconds more than the grace period, until a worker is killed
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
-class Refused(Exception):
-    """What was asked for cannot be: one line for who asked, and no traceback."""
-
-
 class Place:
-    """One worker's: its socket, and who works there now."""
+    """One worker's: its socket, who works there now, and who is to take over in a reload."""
 
     def __init__(self, listener: Any) -> None:
         self.listener = listener
-        self.pid: int | None = None
-        self.born = 0.0
-        self.is_new = True  # has nobody worked there before?
+        self.worker: Worker | None = None
+        self.heir: Worker | None = None
         self.pause = SHORTEST
-        self.due = 0.0  # when there is to be a new one
-        self.heart: Heartbeat | None = None
-        self.hung = False  # has it been told to die of that?
-        self.last_word = 0.0  # when it is killed, in that case
+        self.due = 0.0  # when there is to be a new one, where nobody works
 
 
 class Supervisor:
-    """run() calls work(listener) in a process for each of the listeners, until it is to stop; for
-    the main program. work() returns when the process gets SIGTERM, within `grace` seconds.
+    """run() has a process for each of the listeners, which calls start(listener), and then serve();
+    for the main program. serve() returns when the process gets SIGTERM, within `grace` seconds.
 
     worker_timeout: a worker whose loop has had no turn for so many seconds gets SIGABRT, for which
     faulthandler, where it is enabled, tells where it stands; a second later it is killed. That
-    counts from the fork on, so work() has to come to its loop in time. None: it may stand still for
-    ever. Errors: TypeError, ValueError for what is no number of seconds above 0.
-
-    Where work() raises Refused, it is of no use to try again. At the first start that ends all, and
-    run() raises it; later, in place of one that has worked, there may yet be another: it is told.
+    counts from the fork on, so it has to start and come to its loop in time. None: it may stand
+    still for ever. Errors: TypeError, ValueError for what is no number of seconds above 0.
     """
 
     def __init__(
         self,
-        work: Callable[[Any], None],
+        start: Callable[[Any], Any],
+        serve: Callable[[], Any],
         listeners: Sequence[Any],
         grace: float = 30.0,
         worker_timeout: float | None = None,
     ) -> None:
-        self._work = work
+        self._start = start
+        self._serve = serve
         self._worker_timeout = check_worker_timeout(worker_timeout)
         self._looked = self._excused = 0.0  # see _kill_hung()
         self._places = [Place(listener) for listener in listeners]
         self._grace = grace
-        self._leaving: dict[int, float] = {}  # processes that are to end, and when they are killed
+        self._leaving: dict[Worker, float] = {}  # who is to end, and when they are killed
+        self._works = False  # has any of them ever started?
+        self._failure: str | None = None  # why the first could not
+        self._followers: list[Place] = []  # of who goes ahead in a reload
         self._came: set[int] = set()  # signals
         self._wake = Event()
         self._pipe = (-1, -1)  # which ends with this process
-        self._refusals = (-1, -1)  # another pipe: why workers cannot work
-        self._refused = b""
-
-    @property
-    def pids(self) -> list[int]:
-        """Of the workers."""
-        return [place.pid for place in self._places if place.pid is not None]
 
     def run(self) -> None:
-        """Returns after SIGTERM; raises KeyboardInterrupt after Ctrl-C. Errors: Refused, of work();
-        RuntimeError in a task, or outside of the main thread."""
+        """Returns after SIGTERM; raises KeyboardInterrupt after Ctrl-C. Errors: Refused where the
+        first worker cannot start; RuntimeError in a task, or outside of the main thread."""
         here = current()
         if not is_main_thread() or here is not here._thread.main:
             raise RuntimeError("workers are for the main program: call this outside of tasks")
         self._pipe = os.pipe()
-        self._refusals = os.pipe()
-        os.set_blocking(self._refusals[0], False)
         former = {number: signal.signal(number, self._handle) for number in _SIGNALS}
         try:
             self._supervise()
         finally:
             for number, handler in former.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
-            for end in self._pipe + self._refusals:
+            for end in self._pipe:
                 os.close(end)
-        if self._refused:
-            raise Refused(self._refused.partition(b"\0")[0].decode(errors="replace"))
         if signal.SIGINT in self._came:
             raise KeyboardInterrupt
+        if self._failure is not None and signal.SIGTERM not in self._came:
+            raise Refused(f"the workers cannot start: {self._failure}")
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         """Python's handler."""
@@ -125,28 +112,39 @@ class Supervisor:
 
     def _supervise(self) -> None:
         loop = get_loop()
-        for place in self._places:
-            self._begin(place)
         while not self._came & {signal.SIGTERM, signal.SIGINT}:
-            if signal.SIGHUP in self._came:
-                self._came.discard(signal.SIGHUP)
-                self._replace_all()
             self._reap()
-            if self._refused:
+            if self._failure is not None:
                 break
+            if signal.SIGHUP in self._came and self._works:
+                self._came.discard(signal.SIGHUP)
+                self._reload()
             self._kill_hung()
             now = loop.clock()
-            for place in self._places:
-                if place.pid is None and place.due <= now:
-                    self._begin(place)
-            self._sleep([place.due for place in self._places if place.pid is None])
+            for place in self._vacant():
+                if place.due <= now:
+                    place.worker = self._fork(place)
+            self._sleep([place.due for place in self._vacant()])
         for place in self._places:
             place.listener.close()  # nobody is to wait in a queue for nothing
-            self._dismiss(place)
+        for worker in self._workers():
+            self._tell_to_end(worker)
+        self._places.clear()
         while self._leaving:
             self._reap()
             if self._leaving:
                 self._sleep([])
+
+    def _workers(self) -> Iterator[Worker]:
+        for place in self._places:
+            for worker in (place.worker, place.heir):
+                if worker is not None:
+                    yield worker
+
+    def _vacant(self) -> list[Place]:
+        """Where somebody is to begin: in the first place, before anybody works."""
+        places = self._places if self._works else self._places[:1]
+        return [place for place in places if place.worker is None]
 
     def _sleep(self, times: list[float]) -> None:
         now = get_loop().clock()
@@ -156,98 +154,96 @@ class Supervisor:
         self._wake.wait(max(0.0, min(times) - now))
         self._wake.clear()
 
-    def _begin(self, place: Place) -> None:
+    def _fork(self, place: Place) -> Worker:
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
         timeout = self._worker_timeout
-        place.heart = None if timeout is None else Heartbeat(timeout / _BEATS)
-        place.hung = False
+        worker = Worker(None if timeout is None else timeout / _BEATS)
         pid = os.fork()
         if not pid:
-            self._be_worker(place)
-        place.pid = pid
-        place.is_new = False
-        place.born = get_loop().clock()
+            worker.run(partial(self._start_worker, place.listener), self._serve)
+        worker.forked(pid, self._wake.set)
+        return worker
 
-    def _be_worker(self, place: Place) -> None:
-        """In the child, which never leaves this."""
-        listener = place.listener
-        code = 1
-        try:
-            for number in _SIGNALS:
-                signal.signal(number, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the supervisor's
-            os.close(self._pipe[1])
-            spawn(_end_with, self._pipe[0])
-            for other in self._places:
-                if other.listener is not listener and other.listener.fileno() >= 0:
-                    other.listener.close()
-            if place.heart is not None:
-                place.heart.start()
-            self._work(listener)
-            code = 0
-        except KeyboardInterrupt:
-            code = 0  # of the terminal, to all of us
-        except SystemExit as error:
-            code = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except Refused as error:
-            if place.is_new:
-                why = str(error).encode(errors="replace")[: PIPE_BUF - 1]  # so it is in one piece
-                os.write(self._refusals[1], why + b"\0")
-            else:
-                say(f"pycoro: worker {os.getpid()}: {error}\n")
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                try:
-                    stream.flush()
-                except (OSError, ValueError, AttributeError):
-                    pass
-            os._exit(code)
-
-    def _replace_all(self) -> None:
-        """New ones first: then somebody listens all the time."""
+    def _start_worker(self, listener: Any) -> None:
+        """In the child."""
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the supervisor's
+        os.close(self._pipe[1])
+        spawn(_end_with, self._pipe[0])
         for place in self._places:
-            former = place.pid
-            self._begin(place)
-            if former is not None:
-                self._tell_to_end(former)
+            if place.listener is not listener and place.listener.fileno() >= 0:
+                place.listener.close()
+        for other in (*self._workers(), *self._leaving):
+            other.close()
+        self._start(listener)
 
-    def _dismiss(self, place: Place) -> None:
-        if place.pid is not None:
-            self._tell_to_end(place.pid)
-            place.pid = None
+    def _reload(self) -> None:
+        """From the beginning, where one is under way."""
+        for place in self._places:
+            if place.heir is not None:
+                self._tell_to_end(place.heir)
+                place.heir = None
+        first, *self._followers = self._places
+        first.heir = self._fork(first)
 
-    def _tell_to_end(self, pid: int) -> None:
-        self._leaving[pid] = get_loop().clock() + self._grace + _KILLED
-        _kill(pid, signal.SIGTERM)
+    def _tell_to_end(self, worker: Worker) -> None:
+        self._leaving[worker] = get_loop().clock() + self._grace + _KILLED
+        _kill(worker.pid, signal.SIGTERM)
 
     def _reap(self) -> None:
-        """Looks who has ended, and kills who should have."""
+        """Looks who has started and who has ended, and kills who should have."""
         now = get_loop().clock()
-        for pid, due in list(self._leaving.items()):
-            if _ended(pid) is not None:
-                del self._leaving[pid]
+        for worker, due in list(self._leaving.items()):
+            worker.look()
+            if worker.ended is not None:
+                del self._leaving[worker]
             elif due <= now:
-                self._leaving[pid] = now + 1.0
-                say(f"pycoro: worker {pid} has not ended in time: killed\n")
-                _kill(pid, signal.SIGKILL)
+                self._leaving[worker] = now + 1.0
+                say(f"pycoro: worker {worker.pid} has not ended in time: killed\n")
+                _kill(worker.pid, signal.SIGKILL)
         for place in self._places:
-            if place.pid is None or (status := _ended(place.pid)) is None:
-                continue
-            with suppress(BlockingIOError):
-                self._refused = os.read(self._refusals[0], PIPE_BUF)
-            if self._refused:
-                place.pid = None
-                continue
-            say(f"pycoro: worker {place.pid} has ended ({status}): there will be another\n")
-            young = now - place.born < YOUNG
-            place.due = now + place.pause if young else now
-            place.pause = min(LONGEST, place.pause * 2) if young else SHORTEST
-            place.pid = None
+            if place.heir is not None:
+                self._look_at_heir(place, place.heir)
+            if place.worker is not None:
+                self._look_at_worker(place, place.worker)
+
+    def _look_at_heir(self, place: Place, heir: Worker) -> None:
+        heir.look()
+        if heir.started:
+            if place.worker is not None:
+                self._tell_to_end(place.worker)
+            place.worker, place.heir = heir, None
+            for follower in self._followers:
+                follower.heir = self._fork(follower)
+        elif heir.ended is not None:
+            why = heir.why or heir.ended
+            say(f"pycoro: new worker {heir.pid} cannot start, the former one goes on: {why}\n")
+            place.heir = None
+        else:
+            return
+        self._followers = []
+
+    def _look_at_worker(self, place: Place, worker: Worker) -> None:
+        worker.look()
+        if worker.started:
+            self._works = True
+        if worker.ended is None:
+            return
+        place.worker = None
+        now = get_loop().clock()
+        young = not worker.started or now - worker.born < YOUNG
+        place.due = now + place.pause if young else now
+        place.pause = min(LONGEST, place.pause * 2) if young else SHORTEST
+        if not self._works:
+            self._failure = worker.why or worker.ended
+        elif worker.started or not worker.why:
+            say(f"pycoro: worker {worker.pid} has ended ({worker.ended}): there will be another\n")
+        else:
+            say(f"pycoro: worker {worker.pid} cannot start: {worker.why}: there will be another\n")
 
     def _kill_hung(self) -> None:
         """Not where this process itself has been late: all of us may have been stopped, or the
@@ -259,20 +255,20 @@ class Supervisor:
         if now - self._looked > timeout / 2:
             self._excused = now
         self._looked = now
-        for place in self._places:
-            if place.pid is None or place.heart is None:
+        for worker in self._workers():
+            if worker.heart is None:
                 continue
-            if place.hung:
-                if place.last_word <= now:
-                    _kill(place.pid, signal.SIGKILL)
-            elif now - max(place.heart.last, place.born, self._excused) > timeout:
+            if worker.hung:
+                if worker.last_word <= now:
+                    _kill(worker.pid, signal.SIGKILL)
+            elif now - max(worker.heart.last, worker.born, self._excused) > timeout:
                 say(
-                    f"pycoro: the loop of worker {place.pid} has stood still for more than "
+                    f"pycoro: the loop of worker {worker.pid} has stood still for more than "
                     f"{timeout:g} s: killed\n"
                 )
-                place.hung = True
-                place.last_word = now + _LAST_WORD
-                _kill(place.pid, signal.SIGABRT)
+                worker.hung = True
+                worker.last_word = now + _LAST_WORD
+                _kill(worker.pid, signal.SIGABRT)
 
 
 def check_worker_timeout(timeout: float | None) -> float | None:
@@ -280,18 +276,6 @@ def check_worker_timeout(timeout: float | None) -> float | None:
     if timeout is not None and check_number(timeout, "worker_timeout") <= 0:
         raise ValueError(f"worker_timeout must be above 0, or None for no limit, not {timeout!r}")
     return timeout
-
-
-def _ended(pid: int) -> str | None:
-    """How, or None where it has not."""
-    try:
-        found, status = os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:  # somebody else has reaped it
-        return "unknown"
-    if not found:
-        return None
-    code = os.waitstatus_to_exitcode(status)
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _kill(pid: int, number: int) -> None:

@@ -1,11 +1,14 @@
-"""What is common to the commands that run somebody's program, or serve his application, in here."""
+"""What is common to the commands: those that run somebody's program, or serve his application, in
+here, and all that print."""
 
 from __future__ import annotations
 
 import importlib.util
+import os
 import runpy
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -35,3 +38,19 @@ def is_module(name: str) -> bool:
         if not f"{name}.".startswith(f"{error.name}."):  # it is what the package asks for
             raise
         return False
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """For what a command prints itself, help included, and not for a program that it runs: where
+    nobody reads that any more, as with `| head -1`, the command ends quietly, with exit code 1."""
+    try:
+        try:
+            yield
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()
+    except BrokenPipeError:
+        # What is left in its buffer: the interpreter flushes it once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

@@ -110,8 +110,8 @@ class StreamServer(BaseServer):
 
     def serve_forever(self, stop_timeout: float | None = None) -> None:
         """As BaseServer's. With several workers this process supervises them: SIGHUP replaces all
-        by new ones, SIGTERM and Ctrl-C end all. Errors: RuntimeError for these in a task, or where
-        it has been started."""
+        by new ones, SIGTERM and Ctrl-C end all. Errors: Refused, of workerprocess.py, where
+        the first cannot start; RuntimeError for these in a task, or where it has been started."""
         if self.workers == 1:
             super().serve_forever(stop_timeout)
             return
@@ -120,13 +120,14 @@ class StreamServer(BaseServer):
         listeners = self._listen_for_workers()
         grace = self.stop_timeout if stop_timeout is None else stop_timeout
 
-        def work(listener: Any) -> None:
+        def start(listener: Any) -> None:
             self.socket = listener
             self._owns_path = False  # that is the supervisor's
-            super(StreamServer, self).serve_forever(stop_timeout)
+            self.start()
 
+        serve = partial(super().serve_forever, stop_timeout)
         try:
-            Supervisor(work, listeners, grace, self.worker_timeout).run()
+            Supervisor(start, serve, listeners, grace, self.worker_timeout).run()
         finally:
             if self._owns_path:
                 remove_path(self.family, self.address)

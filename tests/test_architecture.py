@@ -60,7 +60,7 @@ LAYERS: list[set[str]] = [
     },
     {"exceptions", "hub", "monkey", "watchers"},
     {"core"},
-    {"handlers", "heartbeat", "listeners", "prefork", "stopsignals", "tls"},
+    {"handlers", "heartbeat", "listeners", "prefork", "stopsignals", "tls", "workerprocess"},
     {"backdoor", "baseserver", "server"},
     {"pywsgi"},
     {"debug", "switches", "testing", "tracing", "tree", "util"},

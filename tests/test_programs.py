@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from helpers import run_python
+from helpers import ROOT, run_python
 
 MONKEY = "pycoro.monkey"
 GREENLET = "pycoro.greenlet"
@@ -105,3 +107,50 @@ def test_ctrl_c_ends_the_main_job_without_a_traceback() -> None:
         """
     )
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+def run_unread(*arguments: str, **environment: str) -> tuple[int, str]:
+    """Exit code and stderr, where nobody reads stdout: as after `| head -1`, but from the start."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "", **environment},
+        cwd=ROOT,
+    )
+    os.close(writer)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize(
+    "command", ["pycoro --no-peers --clients 20 --messages 1", f"{MONKEY} --help"]
+)
+def test_nobody_reads_what_it_prints(command: str, unbuffered: str) -> None:
+    assert run_unread("-m", *command.split(), PYTHONUNBUFFERED=unbuffered) == (1, "")
+
+
+@pytest.mark.parametrize("command", ["pycoro", GREENLET, "pycoro.pywsgi", "bench.report"])
+def test_nobody_reads_the_help_of_argparse(command: str) -> None:
+    """Which itself takes an error for none, so where nothing is buffered, nobody sees one."""
+    if command == "pycoro.pywsgi":
+        pytest.importorskip("httptools")
+    assert run_unread("-m", command, "--help") == (1, "")
+    assert run_unread("-m", command, "--help", PYTHONUNBUFFERED="1") == (0, "")
+
+
+@pytest.mark.parametrize("command", [[], ["-m", MONKEY], ["-m", GREENLET]])
+def test_nobody_reads_what_somebodys_program_prints(command: list[str], tmp_path: Path) -> None:
+    """That ends as ever."""
+    program = tmp_path / "program.py"
+    program.write_text("print('text')\n")
+    code, err = run_unread(*command, str(program))
+    assert code == 120
+    assert err.startswith("Exception ignored") and err.endswith("[Errno 32] Broken pipe\n")
+    code, err = run_unread(*command, str(program), PYTHONUNBUFFERED="1")
+    assert code == 1
+    assert err.startswith("Traceback") and err.endswith("[Errno 32] Broken pipe\n")

@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ..programs import run_program
+from ..programs import printing, run_program
 from . import install
 
 
@@ -25,7 +25,8 @@ def main(argv: Sequence[str]) -> None:
     parser.add_argument("-c", dest="code", action="store_true", help="program is code")
     parser.add_argument("program", metavar="program")
     parser.add_argument("args", nargs=argparse.REMAINDER)
-    options = parser.parse_args(argv)
+    with printing():
+        options = parser.parse_args(argv)
     try:
         install(options.stack_size)
     except ValueError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import NoReturn
 
-from ..programs import run_program
+from ..programs import printing, run_program
 from .patching import audit, patch_all
 
 PARTS = [
@@ -52,7 +52,8 @@ def main(argv: list[str] | None = None) -> None:
             as_module = True
             continue
         if option in ("--help", "-h"):
-            print(USAGE)
+            with printing():
+                print(USAGE)
             return
         if option == "--audit" or option.startswith("--audit="):
             limit = _seconds(option)

@@ -1,7 +1,8 @@
 """The command line: python -m pycoro.pywsgi module:application --bind :8080 --workers 4
 
 The standard library is patched first, so that the application's own blocking calls let others run;
-the application is imported in each worker, so that SIGHUP brings its new code.
+the application is imported in each worker, so that SIGHUP brings its new code. Where that fails,
+the former workers go on; at the beginning it is the end, with the exit code 1.
 """
 
 from __future__ import annotations
@@ -15,8 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from .. import monkey
-from ..prefork import Refused, check_worker_timeout
-from ..programs import is_module
+from ..prefork import check_worker_timeout
+from ..programs import is_module, printing
+from ..workerprocess import Refused
 from .server import WSGIServer
 
 T = TypeVar("T")
@@ -95,7 +97,8 @@ def open_log(path: str | None) -> Any:
 def main(arguments: list[str] | None = None) -> int:
     """Serves until SIGTERM or Ctrl-C. Gives the exit code."""
     parser = make_parser()
-    args = parser.parse_args(arguments)
+    with printing():
+        args = parser.parse_args(arguments)
     if not args.no_patch:
         monkey.patch_all()
     sys.path.insert(0, str(Path(args.chdir or ".").resolve()))
