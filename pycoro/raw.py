@@ -32,6 +32,10 @@ class RawTask(Spawned, Coroutine):
         if recording.on:
             recording.record(self, here)
 
+    def __bool__(self) -> bool:
+        """Has it not ended?"""
+        return not self.dead
+
     def fail(self, error: BaseException) -> None:
         """It could not be started, or was killed before. For the loop."""
         self._entry = self._context = None

@@ -31,7 +31,19 @@ class Watcher:
         self.hub = owner
         self.callback: Callable[..., Any] | None = None
         self.args: tuple[Any, ...] = ()
-        self.ref = ref
+        self._ref = ref
+
+    @property
+    def ref(self) -> bool:
+        """See above; also to be set while it is active."""
+        return self._ref
+
+    @ref.setter
+    def ref(self, ref: bool) -> None:
+        if ref != self._ref:
+            self._ref = ref
+            if self.active:
+                self._apply_ref()
 
     @property
     def loop(self) -> Any:
@@ -75,6 +87,9 @@ class Watcher:
 
     def _end(self) -> None:
         pass
+
+    def _apply_ref(self) -> None:
+        """It has changed, while this is active."""
 
     def _fire(self) -> None:
         if self.callback is not None:
@@ -177,8 +192,16 @@ class TimerWatcher(Watcher):
         self._set(self.after)
 
     def _set(self, seconds: float) -> None:
+        self._set_at(self.hub.clock() + seconds)
+
+    def _set_at(self, when: float) -> None:
         kind = Timer if self.ref else LightTimer
-        self._timer = self.hub.add_timer(kind(self.hub.clock() + seconds, self._fire, ()))
+        self._timer = self.hub.add_timer(kind(when, self._fire, ()))
+
+    def _apply_ref(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._set_at(self._timer.when)
 
     def _end(self) -> None:
         if self._timer is not None:
@@ -223,15 +246,20 @@ class AsyncWatcher(Watcher):
             self._fire()
 
     def _begin(self) -> None:
-        if self.ref:
-            self._process = os.getpid()
-            self.hub.foreign += 1
+        self._apply_ref()
 
     def _end(self) -> None:
-        if self._process == os.getpid():  # a forked child's loop counts from 0
-            self.hub.foreign -= 1
-        self._process = 0
+        self._count(False)
         self._sent = False
+
+    def _apply_ref(self) -> None:
+        self._count(self.ref)
+
+    def _count(self, wanted: bool) -> None:
+        """Is the loop to wait for it?"""
+        counted = self._process == os.getpid()  # a forked child's loop counts from 0
+        self.hub.foreign += wanted - counted
+        self._process = os.getpid() if wanted else 0
 
 
 class SignalWatcher(Watcher):

@@ -114,6 +114,19 @@ def test_the_hub_waits_for_a_watcher(api: Api, pair: Any) -> None:
     assert not timer.active
 
 
+@pytest.mark.parametrize("kind", ["timer", "async_"])
+def test_whether_it_counts_can_be_changed_while_it_is_active(api: Api, kind: str) -> None:
+    loop = api.get_hub().loop
+    with loop.timer(60) if kind == "timer" else loop.async_() as watcher:
+        watcher.start(print)
+        assert watcher.ref
+        watcher.ref = False
+        assert api.wait(timeout=10)  # at once: there is nothing that counts
+        watcher.ref = True
+        assert (watcher.ref, watcher.active) == (True, True)
+        assert not api.wait(timeout=0.01)
+
+
 def test_a_wait_for_a_watcher_can_be_cancelled(api: Api) -> None:
     hub = api.get_hub()
     timer = hub.loop.timer(60)

@@ -336,6 +336,16 @@ def test_a_list_has_a_length_and_a_generator_comes_in_chunks() -> None:
         assert client.rest().endswith(b"Connection: close\r\n\r\na" + b"x" * 30)
 
 
+def test_anything_like_bytes_will_do() -> None:
+    def application(environ: Any, start_response: Any) -> Any:
+        pieces = [bytearray(b"ab"), memoryview(b"cd"), b"ef"]
+        start_response("200 OK", [])
+        return pieces[: int(environ["QUERY_STRING"])]
+
+    with serving(application) as one, Client(one) as client:
+        assert [client.get(f"/?{n}").body for n in (1, 2, 3)] == [b"ab", b"abcd", b"abcdef"]
+
+
 def test_pieces_are_sent_as_they_are_yielded() -> None:
     go_on = pycoro.event.Event()
 

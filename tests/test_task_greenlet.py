@@ -588,6 +588,7 @@ def test_spawn_raw(api: Api, capsys: pytest.CaptureFixture[str]) -> None:
     api.settle()
     assert log == [((1,), {"a": 2}), "end"]
     assert raw.dead and failing.dead and quiet.dead
+    assert not (raw or failing or quiet)
     assert raw.loop is not None
     assert raw.spawning_greenlet() is api.getcurrent()
     text = capsys.readouterr().err

@@ -122,9 +122,9 @@ class Responder(Connection):
 
     def _send_whole(self, body: bytes) -> None:
         """The response, head and body."""
-        size = len(body)
         if type(body) is not bytes:
-            _check_bytes(body)
+            body = _as_bytes(body)
+        size = len(body)
         head = self.finalize_headers(size)
         if self._left is not None and self._left != size:
             body = self._cut(body)
@@ -151,7 +151,7 @@ class Responder(Connection):
         """Sends a piece of the body, after the head where that has not been sent. Errors:
         AssertionError without start_response(); TypeError for what is not bytes; OSError."""
         if type(data) is not bytes:
-            _check_bytes(data)
+            data = _as_bytes(data)
         head = b"" if self.headers_sent else self.finalize_headers(None)
         if self._left is not None:
             data = self._cut(data)
@@ -193,6 +193,8 @@ class Responder(Connection):
         self._broken = True
 
 
-def _check_bytes(data: Any) -> None:
-    if not isinstance(data, bytes):
+def _as_bytes(data: Any) -> bytes:
+    """What gevent and gunicorn send as well, though WSGI knows bytes alone."""
+    if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"an application gives bytes, not {type(data).__name__}")
+    return bytes(data)
