@@ -10,6 +10,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cached_property
+from io import BufferedReader
 from time import time
 from typing import Any
 
@@ -20,6 +22,7 @@ from .head import BadRequest, Head
 from .log import NoLog
 from .responder import Responder
 from .response import FileWrapper
+from .rfile import Incoming
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _ERROR_PAGE = [("Content-Type", "text/plain; charset=utf-8")]
@@ -181,6 +184,13 @@ class WSGIHandler(Responder):
     def _send_continue(self) -> None:
         if not self.headers_sent:
             self.socket.sendall(_CONTINUE)
+
+    @cached_property
+    def rfile(self) -> BufferedReader:
+        """What the client sends, as a file. It reads ahead: there is no request after this one.
+        For subclasses like gevent-websocket's; an application takes environ["pycoro.upgrade"]."""
+        self.close_connection = True
+        return BufferedReader(Incoming(self))
 
     def take_over(self) -> tuple[Any, bytes]:
         """environ["pycoro.upgrade"], where the client asks for another protocol: gives the socket,

@@ -194,7 +194,10 @@ class Responder(Connection):
 
 
 def _as_bytes(data: Any) -> bytes:
-    """What gevent and gunicorn send as well, though WSGI knows bytes alone."""
+    """What gevent and gunicorn send as well, though WSGI knows bytes alone. write("") is what
+    gevent-websocket has a head sent by."""
+    if data == "":
+        return b""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"an application gives bytes, not {type(data).__name__}")
     return bytes(data)
