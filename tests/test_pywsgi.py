@@ -692,6 +692,25 @@ def test_an_upgrade_hands_the_socket_over() -> None:
     assert '" 101 ' in one.log[0]
 
 
+def test_a_handler_that_upgrades_as_gevent_websockets_does() -> None:
+    class Handler(pywsgi.WSGIHandler):
+        def run_application(self) -> None:
+            self.start_response("101 Switching Protocols", [("Upgrade", "shout")])
+            self.write("")
+            while line := self.rfile.readline():
+                self.socket.sendall(line.upper() + self.rfile.read(2))
+
+    with serving(hello, handler_class=Handler) as one, Client(one) as client:
+        client.send(UPGRADE + b"early\n..la")
+        assert client.response().code == 101
+        assert client.exactly(8) == b"EARLY\n.."
+        client.send(b"te\n")
+        client.send(b"!!")
+        assert client.exactly(7) == b"LATE\n!!"
+        client.sock.shutdown(stdlib.SHUT_WR)
+        assert client.rest() == b""
+
+
 def test_who_answers_by_himself_sends_what_he_likes() -> None:
     def application(environ: Any, start_response: Any) -> Any:
         sock, _ = environ["pycoro.upgrade"]()

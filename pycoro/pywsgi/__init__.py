@@ -8,6 +8,7 @@ server      WSGIServer: limits, timeouts, logs      watchman    ends what takes 
 handler     WSGIHandler: requests, one by one       connection  its bytes, in and out
 head, body  what a request says; what is refused    responder   what is sent, and how much
 response    what a response may say                 log         logs; environ in reports
+rfile       what comes, as a file, for upgrades
 """
 
 try:
