@@ -131,6 +131,11 @@ class loop:  # noqa: N801  # gevent's name
 
     update = update_now
 
+    def install_sigchld(self) -> None:
+        """Does nothing: no handler of signals is needed for children, nor taken away."""
+
+    reset_sigchld = install_sigchld
+
     def reinit(self) -> None:
         """reinit() of this package"""
         reinit()

@@ -220,6 +220,18 @@ def test_originals_can_be_had_and_put_back() -> None:
     assert ssl.SSLContext.sslsocket_class is ssl.SSLSocket
 
 
+def test_saved_is_what_was_there_before() -> None:
+    assert monkey.saved == {}
+    monkey.patch_time()
+    try:
+        assert monkey.saved == {"time": {"sleep": ORIGINAL[1]}}
+    finally:
+        monkey.unpatch_all()
+    assert monkey.saved == monkey.all_originals() == {}
+    with pytest.raises(AttributeError, match=r"pycoro\.monkey.*'nothing'"):
+        monkey.nothing
+
+
 def test_parts_can_be_chosen() -> None:
     try:
         monkey.patch_all(socket=False, dns=False, ssl=False, select=False)

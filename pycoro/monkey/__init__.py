@@ -4,10 +4,13 @@ Names are gevent.monkey's. `python -m pycoro.monkey program` runs a program so, 
 --audit, or by audit(), what blocks all the same is told of: blocked.py.
 """
 
+from typing import Any
+
 from .blocked import Audit
 from .command import main
 from .late import MonkeyPatchWarning
 from .patching import (
+    all_originals,
     audit,
     get_original,
     is_anything_patched,
@@ -40,6 +43,7 @@ from .patching import (
 __all__ = [
     "Audit",
     "MonkeyPatchWarning",
+    "all_originals",
     "audit",
     "get_original",
     "is_anything_patched",
@@ -69,3 +73,10 @@ __all__ = [
     "report",
     "unpatch_all",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`saved` is all_originals(), under gevent's name: programs look whether it is empty."""
+    if name == "saved":
+        return all_originals()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -322,6 +322,14 @@ def get_original(mod_name: str | Iterable[str], item_name: str | Iterable[str]) 
     return original
 
 
+def all_originals() -> dict[str, dict[str, Any]]:
+    """What all names that are replaced stood for: {module: {name: original}}."""
+    saved: dict[str, dict[str, Any]] = {}
+    for (where, attribute), original in _originals.items():
+        saved.setdefault(where.partition(":")[0], {})[attribute] = original
+    return saved
+
+
 def is_module_patched(mod_name: str) -> bool:
     """Is any name of it replaced?"""
     return any(where.partition(":")[0] == mod_name for where, _ in _originals)
