@@ -115,7 +115,9 @@ PyObject *pc_greenlet_parent(PyObject *self)
         return Py_XNewRef(own->parent);
     PyObject *parent = own->other;
     struct pc_coro *coro = NULL;
-    while (!coro && (parent = pc_object_get(parent, PC_PARENT)) != Py_None)
+    struct pc_walk walk = {0};
+    while (!coro && !pc_walk_is_round(&walk, parent) &&
+           (parent = pc_object_get(parent, PC_PARENT)) != Py_None)
         coro = pc_object_coro(parent);
     if (!coro || coro->thread != own->coro->thread || coro == &coro->thread->main)
         return Py_NewRef(own->main);

@@ -156,6 +156,7 @@ struct pc_coro *pc_greenlet_find_receiver(PyObject *greenlet, struct pc_thread *
         return NULL;
     PyObject *target = Py_NewRef(greenlet);
     struct pc_coro *coro = NULL;
+    struct pc_walk walk = {0};
     while (target) {
         coro = pc_greenlet_own(target)->coro;
         if (!coro && !pc_greenlet_started(target)) {
@@ -166,7 +167,8 @@ struct pc_coro *pc_greenlet_find_receiver(PyObject *greenlet, struct pc_thread *
         }
         if (coro && coro != me)
             break;
-        PyObject *parent = pc_greenlet_parent(target);
+        PyObject *parent = pc_walk_is_round(&walk, target) ? Py_NewRef(pc_greenlet_main(thread))
+                                                           : pc_greenlet_parent(target);
         Py_SETREF(target, parent);
     }
     if (!coro && !PyErr_Occurred())

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers import in_thread
+from helpers import in_thread, output_of
 
 import pycoro
 import pycoro.socket
@@ -351,3 +351,33 @@ def test_another_threads_are_refused_by_both_names() -> None:
         return "refused"
 
     assert in_thread(use) == "refused"
+
+
+def test_parents_that_have_become_a_cycle() -> None:
+    """While one is unwound, whoever runs is its parent: its own can become its child. PyPI's goes
+    round for ever then."""
+    assert output_of(
+        """
+        from pycoro.greenlet import getcurrent, greenlet
+
+        main = getcurrent()
+
+        def run():
+            try:
+                main.switch()
+            finally:
+                outer.parent = getcurrent()
+
+        outer = greenlet(lambda: "outer")
+        inner = greenlet(run, outer)
+        inner.switch()
+        del inner
+        assert outer.parent.parent is outer
+        print(outer.switch())
+        print(outer.switch("both have ended"))
+        child = greenlet(lambda: "child")
+        child.parent = outer
+        print(child.switch())
+        """,
+        timeout=20,
+    ) == ["outer", "both have ended", "child"]
