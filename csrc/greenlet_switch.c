@@ -107,8 +107,12 @@ PyObject *pc_greenlet_settle(struct pc_thread *thread, struct pc_greenlet_arriva
 
 static inline PyObject *arrive(struct pc_thread *thread)
 {
-    if (thread->carried_throw || thread->leftover || thread->calls)
-        return pc_greenlet_settle(thread, pc_greenlet_take(thread));
+    if (thread->carried_throw || thread->leftover || thread->calls || pc_py_is_behind) {
+        struct pc_greenlet_arrival arrival = pc_greenlet_take(thread);
+        if (pc_py_is_behind)
+            pc_py_catch_up(thread->owner);
+        return pc_greenlet_settle(thread, arrival);
+    }
     PyObject *value = thread->carried;
     thread->carried = NULL;
     return value;

@@ -113,6 +113,13 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
         !state->tracing && (tstate->c_tracefunc || tstate->c_profilefunc) ? 255 : 0;
 }
 
+int pc_py_is_behind; /* never */
+
+void pc_py_catch_up(void *thread)
+{
+    (void)thread;
+}
+
 void pc_py_release(void *thread)
 {
     PyThreadState *tstate = thread;

@@ -118,6 +118,13 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->what_event = state->what_event;
 }
 
+int pc_py_is_behind; /* never */
+
+void pc_py_catch_up(void *thread)
+{
+    (void)thread;
+}
+
 void pc_py_release(void *thread)
 {
     PyThreadState *tstate = thread;
