@@ -149,6 +149,9 @@ int pc_greenlet_is_carried(PyObject *greenlet);
 void pc_greenlet_finalize(PyObject *greenlet);
 void pc_greenlet_dealloc(PyObject *greenlet);
 
+/* A FACE is no more. What has been set on it is for the next one of the same Coroutine. */
+void pc_greenlet_part_from_owner(PyObject *face);
+
 /* Lets go of this thread's greenlets whose last reference went where they could not be unwound. Is
    there any other coroutine that wants to be looked after? */
 int pc_greenlet_let_go(struct pc_thread *thread);

@@ -49,6 +49,9 @@ void pc_py_catch_up(void *thread);
 /* The running coroutine is about to end: lets go of what it owns. May run Python code. */
 void pc_py_release(void *thread);
 
+/* Deallocates what the running coroutine has put off, however deep it is. May run Python code. */
+void pc_py_empty_trash(void *thread);
+
 /* In the signal handler of a thread that has run deep into its C stack: makes the next call that
    the interpreter counts raise RecursionError, by taking what is left of the counter. Says how
    much that was, for pc_py_forgive() to give back. */

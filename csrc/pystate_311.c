@@ -128,6 +128,15 @@ void pc_py_release(void *thread)
     Py_CLEAR(tstate->exc_info->exc_value); /* None, which the first `except` has left here */
 }
 
+void pc_py_empty_trash(void *thread)
+{
+    PyThreadState *tstate = thread;
+    int nesting = tstate->trash_delete_nesting;
+    tstate->trash_delete_nesting = 1;
+    _PyTrash_end(tstate);
+    tstate->trash_delete_nesting = nesting;
+}
+
 int pc_py_exhaust(void *thread)
 {
     PyThreadState *tstate = thread;

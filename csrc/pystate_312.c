@@ -128,6 +128,15 @@ void pc_py_release(void *thread)
     Py_CLEAR(tstate->context);
 }
 
+void pc_py_empty_trash(void *thread)
+{
+    PyThreadState *tstate = thread;
+    int nesting = tstate->trash.delete_nesting;
+    tstate->trash.delete_nesting = 1;
+    _PyTrash_end(tstate);
+    tstate->trash.delete_nesting = nesting;
+}
+
 int pc_py_exhaust(void *thread)
 {
     PyThreadState *tstate = thread;

@@ -135,6 +135,15 @@ void pc_py_release(void *thread)
         _PyTrash_thread_destroy_chain(tstate);
 }
 
+void pc_py_empty_trash(void *thread)
+{
+    PyThreadState *tstate = thread;
+    const int enough = Py_TRASHCAN_HEADROOM + 10;
+    tstate->c_recursion_remaining += enough;
+    _PyTrash_thread_destroy_chain(tstate);
+    tstate->c_recursion_remaining -= enough;
+}
+
 int pc_py_exhaust(void *thread)
 {
     PyThreadState *tstate = thread;

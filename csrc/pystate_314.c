@@ -144,6 +144,11 @@ void pc_py_release(void *thread)
         _PyTrash_thread_destroy_chain(tstate);
 }
 
+void pc_py_empty_trash(void *thread)
+{
+    _PyTrash_thread_destroy_chain(thread);
+}
+
 int pc_py_exhaust(void *thread)
 {
     (void)thread; /* nothing to take: the interpreter looks at the address */
