@@ -70,6 +70,8 @@ static PyObject *receive_rest(struct pc_thread *thread, PyObject *value)
     int throwing = thread->carried_throw;
     thread->leftover = NULL;
     thread->tracing = 0; /* a greenlet's, and this is none */
+    if (pc_py_is_behind)
+        pc_py_catch_up(thread->owner);
     Py_XDECREF(leftover); /* may run any code, and other switches */
     if (!throwing)
         return value;
@@ -81,7 +83,9 @@ static inline PyObject *receive(struct pc_thread *thread)
 {
     PyObject *value = thread->carried;
     thread->carried = NULL;
-    return thread->leftover || thread->carried_throw ? receive_rest(thread, value) : value;
+    return thread->leftover || thread->carried_throw || pc_py_is_behind
+               ? receive_rest(thread, value)
+               : value;
 }
 
 /* Goes on in `to`, where `carried`, which is taken over, arrives: gives what comes back. */

@@ -65,7 +65,7 @@ uintptr_t pc_thread_living(uintptr_t main);
 
 /* The running coroutine's object; None where pc_thread_begin() has not been called. pc_enlist()
    gives the same to the constructor of `object`, whose _handle it sets to None; RuntimeError
-   where that has a living coroutine. */
+   where that has a living coroutine, TypeError where its class does not compare by identity. */
 uintptr_t pc_current(void);
 uintptr_t pc_enlist(uintptr_t object);
 

@@ -212,10 +212,37 @@ uintptr_t pc_current(void)
     return new_reference(coro->object);
 }
 
+static int is_inherited(PyTypeObject *type, const char *name)
+{
+    PyObject *its = PyObject_GetAttrString((PyObject *)type, name);
+    PyObject *basic = PyObject_GetAttrString((PyObject *)&PyBaseObject_Type, name);
+    int is = its && its == basic;
+    Py_XDECREF(its);
+    Py_XDECREF(basic);
+    return is;
+}
+
+/* 0; -1 with TypeError. Coroutines stand in queues, from which others would be taken in their place,
+   and are keys of what is to be raised in them. */
+static int check_equality(PyTypeObject *type)
+{
+    if (type->tp_richcompare == PyBaseObject_Type.tp_richcompare &&
+        type->tp_hash == PyBaseObject_Type.tp_hash)
+        return 0;
+    if (is_inherited(type, "__eq__") && is_inherited(type, "__hash__"))
+        return 0; /* it has an order only */
+    if (!PyErr_Occurred())
+        PyErr_Format(PyExc_TypeError,
+                     "%.100s must not have an __eq__ or __hash__ of its own: a coroutine is equal "
+                     "to itself alone (for a dataclass: eq=False)",
+                     type->tp_name);
+    return -1;
+}
+
 uintptr_t pc_enlist(uintptr_t object)
 {
     PyObject *coroutine = (PyObject *)object;
-    if (pc_object_check(coroutine) != 0)
+    if (pc_object_check(coroutine) != 0 || check_equality(Py_TYPE(coroutine)) != 0)
         return 0;
     if (pc_object_coro(coroutine)) {
         PyErr_SetString(PyExc_RuntimeError,

@@ -124,8 +124,9 @@ int pc_greenlet_set_parent(PyObject *self, PyObject *parent)
                      Py_TYPE(parent)->tp_name);
         return -1;
     }
-    PyObject *root = NULL;
-    for (PyObject *each = parent; each; each = pc_greenlet_own(each)->parent) {
+    PyObject *root = NULL, *each = parent;
+    struct pc_walk walk = {0};
+    for (; each && !pc_walk_is_round(&walk, each); each = pc_greenlet_own(each)->parent) {
         if (each == self)
             return fail(PyExc_ValueError, "cyclic parent chain");
         root = is_main(each) ? each : pc_greenlet_own(each)->main;

@@ -70,6 +70,26 @@ static inline int pc_greenlet_started(PyObject *greenlet)
     return own->main || own->kind != PC_GREENLET;
 }
 
+/* A walk from parent to parent. They can be a cycle: one that is unwound has whoever runs for a
+   parent, be that a descendant, and gets its former one back, be that one by then. */
+struct pc_walk {
+    const void *mark;
+    size_t steps, until;
+};
+
+/* Has the walk come back to where it was? Not noticed at once, but some time. */
+static inline int pc_walk_is_round(struct pc_walk *walk, const void *at)
+{
+    if (at == walk->mark)
+        return 1;
+    if (walk->steps++ == walk->until) {
+        walk->mark = at;
+        walk->until = 2 * walk->until + 1;
+        walk->steps = 0;
+    }
+    return 0;
+}
+
 /* ---- greenlet.c ---- */
 
 /* A new object of the class, or of a subclass, without a parent. */
@@ -128,6 +148,9 @@ int pc_greenlet_is_carried(PyObject *greenlet);
 /* The class's tp_finalize and tp_dealloc. */
 void pc_greenlet_finalize(PyObject *greenlet);
 void pc_greenlet_dealloc(PyObject *greenlet);
+
+/* A FACE is no more. What has been set on it is for the next one of the same Coroutine. */
+void pc_greenlet_part_from_owner(PyObject *face);
 
 /* Lets go of this thread's greenlets whose last reference went where they could not be unwound. Is
    there any other coroutine that wants to be looked after? */

@@ -76,6 +76,21 @@ int pc_greenlet_keep_attributes(PyObject *coroutine, PyObject *dict)
     return PyDict_SetItem(notes, attributes_key, dict);
 }
 
+/* The coroutine's greenlet, borrowed, or NULL. Deep in the stack the interpreter puts off what is to
+   be deallocated, and a reference to that would not keep it: a face is none any more then, and one
+   that runs is to be kept, as it is when its end is not put off. */
+static PyObject *greenlet_of(struct pc_coro *coro)
+{
+    PyObject *greenlet = coro->greenlet;
+    if (!greenlet || Py_REFCNT(greenlet) > 0)
+        return greenlet;
+    if (!pc_greenlet_owns(coro))
+        pc_greenlet_part_from_owner(greenlet);
+    else if (coro == coro->thread->current)
+        pc_py_empty_trash(coro->thread->owner);
+    return coro->greenlet;
+}
+
 static PyObject *make_face(struct pc_coro *coro)
 {
     PyObject *main = pc_greenlet_main(coro->thread);
@@ -84,9 +99,9 @@ static PyObject *make_face(struct pc_coro *coro)
         return NULL;
     struct pc_greenlet_own *own = pc_greenlet_own(face);
     own->main = Py_NewRef(main);
-    if (coro->greenlet || !coro->object) { /* making one has run code */
+    if (greenlet_of(coro) || !coro->object) { /* making one has run code */
         Py_DECREF(face);
-        return Py_XNewRef(coro->greenlet);
+        return Py_XNewRef(greenlet_of(coro));
     }
     own->coro = coro;
     own->other = Py_NewRef((PyObject *)coro->object);
@@ -98,8 +113,9 @@ static PyObject *make_face(struct pc_coro *coro)
 PyObject *pc_greenlet_current(struct pc_thread *thread)
 {
     struct pc_coro *coro = thread->current;
-    if (coro->greenlet)
-        return Py_NewRef((PyObject *)coro->greenlet);
+    PyObject *greenlet = greenlet_of(coro);
+    if (greenlet)
+        return Py_NewRef(greenlet);
     if (coro == &thread->main)
         return Py_XNewRef(pc_greenlet_main(thread));
     PyObject *object = (PyObject *)pc_current(); /* it may have lost its own */
@@ -115,11 +131,14 @@ PyObject *pc_greenlet_parent(PyObject *self)
         return Py_XNewRef(own->parent);
     PyObject *parent = own->other;
     struct pc_coro *coro = NULL;
-    while (!coro && (parent = pc_object_get(parent, PC_PARENT)) != Py_None)
+    struct pc_walk walk = {0};
+    while (!coro && !pc_walk_is_round(&walk, parent) &&
+           (parent = pc_object_get(parent, PC_PARENT)) != Py_None)
         coro = pc_object_coro(parent);
     if (!coro || coro->thread != own->coro->thread || coro == &coro->thread->main)
         return Py_NewRef(own->main);
-    return coro->greenlet ? Py_NewRef((PyObject *)coro->greenlet) : make_face(coro);
+    PyObject *greenlet = greenlet_of(coro);
+    return greenlet ? Py_NewRef(greenlet) : make_face(coro);
 }
 
 PyObject *pc_greenlet_main_of(PyObject *greenlet)

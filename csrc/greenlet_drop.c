@@ -117,8 +117,7 @@ static int is_revived(PyObject *self)
     return 1;
 }
 
-/* What has been set on it is for the next face of the same Coroutine. */
-static void part_from_owner(PyObject *self)
+void pc_greenlet_part_from_owner(PyObject *self)
 {
     struct pc_greenlet_own *own = pc_greenlet_own(self);
     PyObject *dict = ((struct pc_greenlet *)self)->dict;
@@ -139,7 +138,7 @@ void pc_greenlet_dealloc(PyObject *self)
     struct pc_greenlet_own *own = object->own;
     if (own && own->coro) {
         if (own->kind == PC_GREENLET_FACE)
-            part_from_owner(self);
+            pc_greenlet_part_from_owner(self);
         else if (is_revived(self))
             return;
     }

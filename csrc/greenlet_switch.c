@@ -107,8 +107,12 @@ PyObject *pc_greenlet_settle(struct pc_thread *thread, struct pc_greenlet_arriva
 
 static inline PyObject *arrive(struct pc_thread *thread)
 {
-    if (thread->carried_throw || thread->leftover || thread->calls)
-        return pc_greenlet_settle(thread, pc_greenlet_take(thread));
+    if (thread->carried_throw || thread->leftover || thread->calls || pc_py_is_behind) {
+        struct pc_greenlet_arrival arrival = pc_greenlet_take(thread);
+        if (pc_py_is_behind)
+            pc_py_catch_up(thread->owner);
+        return pc_greenlet_settle(thread, arrival);
+    }
     PyObject *value = thread->carried;
     thread->carried = NULL;
     return value;
@@ -156,6 +160,7 @@ struct pc_coro *pc_greenlet_find_receiver(PyObject *greenlet, struct pc_thread *
         return NULL;
     PyObject *target = Py_NewRef(greenlet);
     struct pc_coro *coro = NULL;
+    struct pc_walk walk = {0};
     while (target) {
         coro = pc_greenlet_own(target)->coro;
         if (!coro && !pc_greenlet_started(target)) {
@@ -166,7 +171,8 @@ struct pc_coro *pc_greenlet_find_receiver(PyObject *greenlet, struct pc_thread *
         }
         if (coro && coro != me)
             break;
-        PyObject *parent = pc_greenlet_parent(target);
+        PyObject *parent = pc_walk_is_round(&walk, target) ? Py_NewRef(pc_greenlet_main(thread))
+                                                           : pc_greenlet_parent(target);
         Py_SETREF(target, parent);
     }
     if (!coro && !PyErr_Occurred())

@@ -39,27 +39,36 @@ static PyObject *view(PyObject *object)
     return dict;
 }
 
-static PyObject *get_attribute(PyObject *object, PyObject *name)
+/* A subclass of str has methods of its own, which would be called too early. */
+static PyObject *plain(PyObject *name)
 {
-    PyObject *dict = view(object);
-    if (!dict)
-        return NULL;
-    ((struct local *)object)->dict = dict;
-    PyObject *value = PyObject_GenericGetAttr(object, name);
-    ((struct local *)object)->dict = NULL;
-    Py_DECREF(dict);
+    return PyUnicode_Check(name) ? PyUnicode_FromObject(name) : Py_NewRef(name);
+}
+
+static PyObject *get_attribute(PyObject *object, PyObject *given)
+{
+    PyObject *value = NULL, *name = plain(given), *dict = name ? view(object) : NULL;
+    if (dict) {
+        ((struct local *)object)->dict = dict;
+        value = PyObject_GenericGetAttr(object, name);
+        ((struct local *)object)->dict = NULL;
+        Py_DECREF(dict);
+    }
+    Py_XDECREF(name);
     return value;
 }
 
-static int set_attribute(PyObject *object, PyObject *name, PyObject *value)
+static int set_attribute(PyObject *object, PyObject *given, PyObject *value)
 {
-    PyObject *dict = view(object);
-    if (!dict)
-        return -1;
-    ((struct local *)object)->dict = dict;
-    int result = PyObject_GenericSetAttr(object, name, value);
-    ((struct local *)object)->dict = NULL;
-    Py_DECREF(dict);
+    PyObject *name = plain(given), *dict = name ? view(object) : NULL;
+    int result = -1;
+    if (dict) {
+        ((struct local *)object)->dict = dict;
+        result = PyObject_GenericSetAttr(object, name, value);
+        ((struct local *)object)->dict = NULL;
+        Py_DECREF(dict);
+    }
+    Py_XDECREF(name);
     return result;
 }
 

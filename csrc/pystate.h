@@ -41,8 +41,16 @@ void pc_py_inherit_depth(struct pc_py_state *fresh, void *thread);
 void pc_py_save(struct pc_py_state *state, void *thread);
 void pc_py_restore(struct pc_py_state *state, void *thread);
 
+/* Set by pc_py_restore() where something is left to do that may run Python code: who goes on calls
+   pc_py_catch_up() once nothing is on its way to it any more. */
+extern int pc_py_is_behind;
+void pc_py_catch_up(void *thread);
+
 /* The running coroutine is about to end: lets go of what it owns. May run Python code. */
 void pc_py_release(void *thread);
+
+/* Deallocates what the running coroutine has put off, however deep it is. May run Python code. */
+void pc_py_empty_trash(void *thread);
 
 /* In the signal handler of a thread that has run deep into its C stack: makes the next call that
    the interpreter counts raise RecursionError, by taking what is left of the counter. Says how

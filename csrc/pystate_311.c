@@ -113,12 +113,28 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
         !state->tracing && (tstate->c_tracefunc || tstate->c_profilefunc) ? 255 : 0;
 }
 
+int pc_py_is_behind; /* never */
+
+void pc_py_catch_up(void *thread)
+{
+    (void)thread;
+}
+
 void pc_py_release(void *thread)
 {
     PyThreadState *tstate = thread;
     tstate->context_ver++;
     Py_CLEAR(tstate->context);
     Py_CLEAR(tstate->exc_info->exc_value); /* None, which the first `except` has left here */
+}
+
+void pc_py_empty_trash(void *thread)
+{
+    PyThreadState *tstate = thread;
+    int nesting = tstate->trash_delete_nesting;
+    tstate->trash_delete_nesting = 1;
+    _PyTrash_end(tstate);
+    tstate->trash_delete_nesting = nesting;
 }
 
 int pc_py_exhaust(void *thread)

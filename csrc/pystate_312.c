@@ -114,11 +114,27 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->what_event = state->what_event;
 }
 
+int pc_py_is_behind; /* never */
+
+void pc_py_catch_up(void *thread)
+{
+    (void)thread;
+}
+
 void pc_py_release(void *thread)
 {
     PyThreadState *tstate = thread;
     tstate->context_ver++;
     Py_CLEAR(tstate->context);
+}
+
+void pc_py_empty_trash(void *thread)
+{
+    PyThreadState *tstate = thread;
+    int nesting = tstate->trash.delete_nesting;
+    tstate->trash.delete_nesting = 1;
+    _PyTrash_end(tstate);
+    tstate->trash.delete_nesting = nesting;
 }
 
 int pc_py_exhaust(void *thread)

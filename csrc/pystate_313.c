@@ -118,6 +118,13 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->what_event = state->what_event;
 }
 
+int pc_py_is_behind; /* never */
+
+void pc_py_catch_up(void *thread)
+{
+    (void)thread;
+}
+
 void pc_py_release(void *thread)
 {
     PyThreadState *tstate = thread;
@@ -126,6 +133,15 @@ void pc_py_release(void *thread)
     /* On a small stack a deallocation may be put off for good: there is never room enough. */
     if (tstate->delete_later)
         _PyTrash_thread_destroy_chain(tstate);
+}
+
+void pc_py_empty_trash(void *thread)
+{
+    PyThreadState *tstate = thread;
+    const int enough = Py_TRASHCAN_HEADROOM + 10;
+    tstate->c_recursion_remaining += enough;
+    _PyTrash_thread_destroy_chain(tstate);
+    tstate->c_recursion_remaining -= enough;
 }
 
 int pc_py_exhaust(void *thread)

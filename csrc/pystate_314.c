@@ -127,6 +127,13 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->what_event = state->what_event;
 }
 
+int pc_py_is_behind; /* never */
+
+void pc_py_catch_up(void *thread)
+{
+    (void)thread;
+}
+
 void pc_py_release(void *thread)
 {
     PyThreadState *tstate = thread;
@@ -135,6 +142,11 @@ void pc_py_release(void *thread)
     /* On a small stack a deallocation may be put off for good: there is never room enough. */
     if (tstate->delete_later)
         _PyTrash_thread_destroy_chain(tstate);
+}
+
+void pc_py_empty_trash(void *thread)
+{
+    _PyTrash_thread_destroy_chain(thread);
 }
 
 int pc_py_exhaust(void *thread)

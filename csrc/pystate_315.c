@@ -1,14 +1,16 @@
 /* What of CPython 3.15's PyThreadState belongs to a coroutine. See pystate.h.
  *
  * Peculiar to 3.15: the chain of frames ends in a base frame that profilers look for, and they
- * leave a mark on the frame where their last sample ended.
+ * leave a mark on the frame where their last sample ended. What sys.monitoring tells of exceptions
+ * is a matter of each code.
  */
 #include "pystate.h"
 
 #define Py_BUILD_CORE 1
 #include <Python.h>
 
-#include <internal/pycore_interpframe_structs.h>
+#include <internal/pycore_code.h>
+#include <internal/pycore_interpframe.h>
 #include <internal/pycore_pythonrun.h>
 #include <internal/pycore_stackref.h>
 #include <internal/pycore_tstate.h>
@@ -36,6 +38,7 @@ struct state {
     int headroom;
     int tracing, what_event;
     uintptr_t c_top, c_soft_limit, c_hard_limit;
+    uintptr_t instrumented; /* for which version of what sys.monitoring is to tell */
     _PyErr_StackItem root_exc;
 };
 
@@ -58,6 +61,7 @@ void pc_py_fresh(struct pc_py_state *opaque, void *thread, char *floor, char *to
     memset(state, 0, sizeof *state);
     state->frame = ((PyThreadState *)thread)->base_frame;
     state->exc_info = &state->root_exc;
+    state->instrumented = ((PyThreadState *)thread)->interp->ceval.instrumentation_version;
     /* As tstate_set_stack in Python/ceval.c does, above our guard. */
     state->c_top = (uintptr_t)top;
     state->c_hard_limit = (uintptr_t)floor + _PyOS_STACK_MARGIN_BYTES;
@@ -76,6 +80,24 @@ void pc_py_inherit_depth(struct pc_py_state *opaque, void *thread)
 {
     const PyThreadState *tstate = thread;
     ((struct state *)opaque)->py_depth = tstate->py_recursion_limit - tstate->py_recursion_remaining;
+}
+
+/* Who begins to monitor has the code of all running frames prepared; not of ours, which are in no
+   thread's chain then. A code begins or goes on by an instruction that catches up on that, unless
+   a trace function is running; but we go on in the middle. Raising in one that is not prepared
+   would crash. Preparing lets go of what was compiled, and of what was put off then. */
+int pc_py_is_behind;
+static int began_while_traced; /* some frames of the running coroutine did, and it is over */
+
+void pc_py_catch_up(void *thread)
+{
+    PyThreadState *tstate = thread;
+    struct _PyInterpreterFrame *frame = tstate->current_frame;
+    pc_py_is_behind = 0;
+    for (; frame; frame = frame->previous)
+        if (frame->owner < FRAME_OWNED_BY_INTERPRETER &&
+            _Py_Instrument(_PyFrame_GetCode(frame), tstate->interp) != 0)
+            PyErr_Clear(); /* no memory; what is to be raised here is not raised yet */
 }
 
 void pc_py_save(struct pc_py_state *opaque, void *thread)
@@ -98,6 +120,8 @@ void pc_py_save(struct pc_py_state *opaque, void *thread)
     state->headroom = tstate->recursion_headroom;
     state->tracing = tstate->tracing;
     state->what_event = tstate->what_event;
+    state->instrumented = began_while_traced ? 0 : tstate->interp->ceval.instrumentation_version;
+    began_while_traced = 0;
 }
 
 void pc_py_restore(struct pc_py_state *opaque, void *thread)
@@ -125,6 +149,8 @@ void pc_py_restore(struct pc_py_state *opaque, void *thread)
     tstate->recursion_headroom = state->headroom;
     tstate->tracing = state->tracing;
     tstate->what_event = state->what_event;
+    if (state->instrumented != tstate->interp->ceval.instrumentation_version)
+        pc_py_is_behind = 1;
 }
 
 void pc_py_release(void *thread)
@@ -135,6 +161,11 @@ void pc_py_release(void *thread)
     /* On a small stack a deallocation may be put off for good: there is never room enough. */
     if (tstate->delete_later)
         _PyTrash_thread_destroy_chain(tstate);
+}
+
+void pc_py_empty_trash(void *thread)
+{
+    _PyTrash_thread_destroy_chain(thread);
 }
 
 int pc_py_exhaust(void *thread)
@@ -156,6 +187,7 @@ int pc_py_tracing(void *thread)
 void pc_py_set_tracing(void *thread, int tracing)
 {
     ((PyThreadState *)thread)->tracing = tracing;
+    began_while_traced = !tracing;
 }
 
 void *pc_py_frame(struct pc_py_state *opaque, void *thread)

@@ -257,7 +257,9 @@ def stack_size(size: int | None = None) -> int:
 
 def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine, Any, bool]:
     """Who gets what was meant for `target`: that, or its nearest parent that is alive or can be
-    started. One that has not started ends unrun by what is raised in it."""
+    started. One that has not started ends unrun by what is raised in it. Where parents are a cycle
+    (while one is unwound, whoever runs is its parent): the main one."""
+    seen: set[int] = set()
     while target is not None:
         if target._handle is not None or (target._entry is not None and not failed):
             return target, value, failed
@@ -265,7 +267,9 @@ def route(target: Coroutine | None, value: Any, failed: bool) -> tuple[Coroutine
             target._name, target._entry, target._context = target.name, None, None
         if failed and isinstance(value, GreenletExit):
             failed = False
-        target = target._parent
+        seen.add(id(target))
+        parent = target._parent
+        target = parent if id(parent) not in seen else target._thread.main
     raise CoroutineError("the coroutine has ended, and so have all its parents")
 
 

@@ -169,8 +169,7 @@ class Loop(HubNames, Scheduler):
                 self._timers.run_due(self.clock(), self.tell_error)
             for watch, callback in calls:
                 self._run_callback(callback)
-                if watch.wanted:
-                    self._watches.rearm(watch)
+                self._watches.look_again(watch, self.tell_error)
             # Not where time is virtual: how often it looks would depend on the real one.
             self._look_from = monotonic() + LOOK_EVERY if self.jump is None else 0.0
         finally:

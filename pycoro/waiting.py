@@ -272,6 +272,11 @@ def wait_any(loop: Loop, watches: list[tuple[Watch, int]], timeout: float | None
     try:
         for watch, direction in watches:
             watch.join_crowd(direction, waiter, where)
+    except BaseException:  # closed behind our back
+        waiter._wait = None
+        where.forget(waiter)
+        raise
+    try:
         return pass_on_until(loop, waiter, where, timeout)
     finally:
         where.forget(waiter)
@@ -318,9 +323,9 @@ def _wait_level(
     kernel = _poll()
     mask = (POLLIN if direction & READ else 0) | (POLLOUT if direction & WRITE else 0)
     kernel.register(number, mask)
-    watch = None  # a regular file is always ready, and epoll does not take it
+    watch: Watch | None = None  # a regular file is always ready, and epoll does not take it
     while not (ready := kernel.poll(0)):  # an edge may have been an earlier one's
-        if watch is None:
+        if watch is None or watch.loop is None:  # or the number is another file's by now
             watch = loop.watch(number)
         left = None if deadline is None else max(0.0, deadline - loop.clock())
         if direction == READ | WRITE:

@@ -17,7 +17,8 @@ _PATIENCE = 9  # how often a reader asks before a Watch is level-triggered no mo
 
 class Watch:
     """A descriptor, and who waits for it. `reader`, `writer`: a coroutine each, or None; `crowd`:
-    further ones (direction, coroutine, what it waits for); `on_read` and `on_write`: callbacks."""
+    further ones (direction, coroutine, what it waits for); `on_read`, `on_write`: callbacks, as
+    Handles."""
 
     __slots__ = (
         "crowd",
@@ -75,6 +76,14 @@ class Watch:
         self.drained = False
         self.unusual = True  # so it is not found to be drained
         self.level = None
+        self.call_nobody()
+
+    def call_nobody(self) -> None:
+        """The callbacks are not called any more, even if their turn has come already."""
+        for handle in (self.on_read, self.on_write):
+            if handle is not None:
+                handle.cancel()
+        self.on_read = self.on_write = None
 
     def join_crowd(self, direction: int, waiter: Any, where: Any) -> None:
         """For who is not the only one in that direction, or waits for others too: `where`."""
@@ -180,12 +189,23 @@ class Watches:
             if not is_known:
                 self._renew_poller()
 
+    def look_again(self, watch: Watch, tell_error: Callable[[Any, BaseException], None]) -> None:
+        """After a callback, which may have left something there. Where it has closed the descriptor
+        behind our back, nobody is called for that any more."""
+        if not watch.wanted:
+            return
+        try:
+            self.rearm(watch)
+        except OSError as error:
+            self._wake(self.remove(watch, closed=True))
+            tell_error(watch, error)
+
     def make_level(self, watch: Watch) -> bool:
         """For Watch.judge_level(). Could that be?"""
         return self._poller.make_level(watch.fd)
 
     def set_callback(self, fd: int, direction: int, callback: Any) -> bool:
-        """Of add_reader() and add_writer(); None removes it. Was there one?"""
+        """A Handle of add_reader() or add_writer(); None removes it. Was there one?"""
         watch = self.get(fd) if callback is not None else self._watches.get(fd)
         if watch is None:
             return False
@@ -194,6 +214,8 @@ class Watches:
             watch.complicate()
         former = getattr(watch, name)
         setattr(watch, name, callback)
+        if former is not None:
+            former.cancel()  # its turn may have come already
         return former is not None
 
     def awaited(self, own: int) -> bool:
@@ -271,7 +293,7 @@ class Watches:
         for fd in own & self._watches.keys():
             del self._watches[fd]  # type: ignore[arg-type]  # None is none of them
         for watch in self._watches.values():
-            watch.on_read = watch.on_write = None
+            watch.call_nobody()
             watch.reader = watch.reader if watch.reader in stay else None
             watch.writer = watch.writer if watch.writer in stay else None
             watch.crowd = [entry for entry in watch.crowd or () if entry[1] in stay] or None

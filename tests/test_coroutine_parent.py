@@ -228,3 +228,34 @@ def test_long_chains_are_let_go_of_without_recursion() -> None:
         Coroutine(drop_chains, name="inside").switch()
         """
     ) == ["0", "5000 0", "0", "5000 1"]
+
+
+def test_a_result_for_parents_that_have_become_a_cycle_is_the_main_one_s() -> None:
+    """One that is unwound has somebody else for a parent meanwhile, so that its own can become its
+    child. Looking for one that lives went round for ever."""
+    assert output_of(
+        """
+        from pycoro import Coroutine, current
+        from pycoro.greenlet import getcurrent
+
+        main = current()
+
+        def run():
+            try:
+                main.switch()
+            finally:
+                outer.parent = current()
+
+        outer = Coroutine(lambda: "outer")
+        inner = Coroutine(run, outer)
+        inner.switch()
+        del inner
+        assert outer.parent.parent is outer
+        print(outer.switch())
+        print(outer.switch("both have ended"))
+        child = Coroutine(lambda: getcurrent().parent is main_greenlet, outer)
+        main_greenlet = getcurrent()
+        print(child.switch())
+        """,
+        timeout=20,
+    ) == ["outer", "both have ended", "True"]

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from helpers import in_thread
+from helpers import in_thread, output_of
 
 import pycoro
 import pycoro.socket
@@ -351,3 +351,113 @@ def test_another_threads_are_refused_by_both_names() -> None:
         return "refused"
 
     assert in_thread(use) == "refused"
+
+
+def test_parents_that_have_become_a_cycle() -> None:
+    """While one is unwound, whoever runs is its parent: its own can become its child. PyPI's goes
+    round for ever then."""
+    assert output_of(
+        """
+        from pycoro.greenlet import getcurrent, greenlet
+
+        main = getcurrent()
+
+        def run():
+            try:
+                main.switch()
+            finally:
+                outer.parent = getcurrent()
+
+        outer = greenlet(lambda: "outer")
+        inner = greenlet(run, outer)
+        inner.switch()
+        del inner
+        assert outer.parent.parent is outer
+        print(outer.switch())
+        print(outer.switch("both have ended"))
+        child = greenlet(lambda: "child")
+        child.parent = outer
+        print(child.switch())
+        """,
+        timeout=20,
+    ) == ["outer", "both have ended", "child"]
+
+
+def test_the_current_greenlet_at_the_end_of_the_stack() -> None:
+    """There the interpreter puts off what is to be deallocated. What getcurrent() had given before
+    was given again all the same: a segfault from 3.14 on."""
+    assert output_of(
+        """
+        from pycoro import Coroutine
+        from pycoro.greenlet import getcurrent, greenlet
+
+        def look():
+            for _ in range(3):
+                getcurrent()
+
+        def dive(x):
+            look()
+            try:
+                list(map(dive, [1]))
+            except RecursionError:
+                pass
+            look()
+
+        Coroutine(dive).switch(0)
+
+        main = getcurrent()
+
+        def run(_):
+            starter.parent = main
+            sink()
+            print("went on")
+
+        def sink():
+            try:
+                list(map(lambda _: sink(), [1]))
+            except RecursionError:
+                pass
+            last.clear()
+            look()
+
+        for kind in (greenlet, type("Sub", (greenlet,), {})):
+            last = [kind(run)]
+            starter = greenlet(lambda: 0, last[0])
+            starter.switch()
+        """,
+        timeout=30,
+    ) == ["went on", "went on"]
+
+
+def test_the_current_greenlet_while_the_last_reference_to_it_is_put_off() -> None:
+    """Up to 3.13, too, deep in a container: where a subclass' dealloc comes later."""
+    assert output_of(
+        """
+        from pycoro.greenlet import getcurrent, greenlet
+
+        class Look:
+            __slots__ = ()
+
+            def __del__(self):
+                for _ in range(3):
+                    getcurrent()
+
+        class Sub(greenlet):
+            pass
+
+        def run(_):
+            starter.parent = main
+            nest = last.pop()
+            for _ in range(depth):
+                nest = (Look(), nest)
+            del nest
+
+        main = getcurrent()
+        for depth in [*range(40, 60), 300]:
+            last = [Sub(run)]
+            starter = greenlet(lambda: 0, last[0])
+            starter.switch()
+        print("fine")
+        """,
+        timeout=30,
+    ) == ["fine"]

@@ -370,3 +370,20 @@ def test_what_is_underneath_is_not_to_be_touched_but_does_no_harm() -> None:
             use()
     views.clear()
     assert mine.__dict__ == {}
+
+
+def test_a_name_that_looks_at_the_local_itself_is_its_text() -> None:
+    """Its methods, called in between, used the local: what was set was lost, or another's."""
+
+    class Name(str):
+        __slots__ = ()
+
+        def __hash__(self) -> int:
+            mine.x = 0
+            return str.__hash__(self)
+
+    mine = ours()
+    setattr(mine, Name("y"), 1)
+    assert (mine.y, getattr(mine, Name("y"))) == (1, 1)
+    delattr(mine, Name("y"))
+    assert "y" not in mine.__dict__

@@ -322,6 +322,73 @@ def test_a_closed_descriptor_cannot_be_watched() -> None:
         wait_read(-1)
 
 
+def unwatch(fd: int) -> None:
+    get_loop().unwatch(fd)
+
+
+def remove(fd: int) -> None:
+    get_loop().remove_reader(fd)
+
+
+@pytest.mark.parametrize("end", [remove, unwatch])
+def test_a_callback_is_not_called_after_its_end(clean_loop: None, end: Any) -> None:
+    """Its turn had come in the same look, and the number may be another file's by then."""
+    pipes = [os.pipe() for _ in range(2)]
+    called = []
+
+    def call(mine: int, other: int) -> None:
+        called.append(mine)
+        for one in (mine, other):
+            end(one)
+
+    (one, _), (other, _) = pipes
+    get_loop().add_reader(one, call, one, other)
+    get_loop().add_reader(other, call, other, one)
+    for _, writer in pipes:
+        os.write(writer, b"x")
+    pycoro.sleep(0.01)
+    assert len(called) == 1
+    for fd in (fd for pipe in pipes for fd in pipe):
+        os.close(fd)
+
+
+def test_a_callback_that_closes_its_descriptor_is_in_nobodys_way(
+    clean_loop: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those whose turn comes after it in the same look were forgotten."""
+    pipes = [os.pipe() for _ in range(3)]
+    called = []
+
+    def call(fd: int) -> None:
+        called.append(fd)
+        os.close(fd)
+
+    for reader, writer in pipes:
+        get_loop().add_reader(reader, call, reader)
+        os.write(writer, b"x")
+    pycoro.sleep(0.01)
+    assert sorted(called) == [reader for reader, _ in pipes]
+    assert capsys.readouterr().err.count("OSError: [Errno 9]") == 3
+    for _, writer in pipes:
+        os.close(writer)
+
+
+def test_a_number_that_becomes_another_files_while_it_is_waited_for(clean_loop: None) -> None:
+    (one, writer), (other, its_writer) = os.pipe(), os.pipe()
+    first = spawn(wait_read, one)
+    pycoro.sleep(0)
+    os.dup2(other, one)
+    second = spawn(wait_read, one)  # notices, and has the first look again
+    pycoro.sleep(0.01)
+    assert not first.ready() and not second.ready()
+    os.write(its_writer, b"x")
+    pycoro.joinall([first, second], timeout=5)
+    assert first.successful() and second.successful()
+    for fd in (one, other, writer, its_writer):
+        get_loop().unwatch(fd)
+        os.close(fd)
+
+
 def test_wait_read_sees_what_was_there_before() -> None:
     reader, writer = os.pipe()
     os.write(writer, b"x")

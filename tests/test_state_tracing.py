@@ -7,7 +7,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from helpers import Implementation, Log, same
+from helpers import Implementation, Log, output_of, same
 
 from pycoro import Coroutine, current
 
@@ -334,3 +334,79 @@ def test_a_tracer_left_behind_by_an_ended_one_goes_on_in_main() -> None:
     finally:
         sys.settrace(former)
     assert ("call", "t_leaf") in log
+
+
+@pytest.mark.parametrize("how", ["monitoring", "settrace", "profile"])
+def test_an_error_in_one_that_was_suspended_when_that_began(how: str) -> None:
+    """On 3.15 it was a segfault: the code had not been prepared for telling of exceptions."""
+    if how == "monitoring" and sys.version_info < (3, 12):
+        pytest.skip("there is no sys.monitoring yet")
+    assert output_of(
+        f"""
+        import cProfile, sys
+        from pycoro import Coroutine, current
+
+        def begin(how):
+            if how == "settrace":
+                sys.settrace(lambda *_: None)
+            elif how == "profile":
+                cProfile.Profile().enable()
+            else:
+                tell, tool = sys.monitoring, sys.monitoring.PROFILER_ID
+                tell.use_tool_id(tool, "test")
+                events = tell.events.RAISE | tell.events.PY_UNWIND | tell.events.EXCEPTION_HANDLED
+                for bit in range(events.bit_length()):
+                    if events >> bit & 1:
+                        tell.register_callback(tool, 1 << bit, lambda *_: None)
+                tell.set_events(tool, events)
+
+        def leaf():
+            main.switch()
+            raise KeyError
+
+        def run():
+            try:
+                leaf()
+            except KeyError:
+                print("handled")
+                raise IndexError from None
+
+        main = current()
+        coroutine = Coroutine(run)
+        coroutine.switch()
+        begin({how!r})
+        try:
+            coroutine.switch()
+        except IndexError:
+            print("raised")
+        """
+    ) == ["handled", "raised"]
+
+
+def test_an_error_in_a_greenlet_that_began_in_a_trace_function() -> None:
+    """Nothing is traced then, so that its code was not prepared for it: a segfault on 3.15."""
+    assert output_of(
+        """
+        import sys
+        from pycoro.greenlet import getcurrent, greenlet
+
+        main = getcurrent()
+
+        def run():
+            main.switch()
+            raise KeyError
+
+        def trace(*_):
+            if not began:
+                began.append(greenlet(run))
+                began[0].switch()
+
+        began = []
+        sys.settrace(trace)
+        (lambda: 0)()
+        try:
+            began[0].switch()
+        except KeyError:
+            print("raised")
+        """
+    ) == ["raised"]

@@ -582,3 +582,32 @@ def test_a_task_runs_once() -> None:
             task.run()
     assert tasks[0].value == 5
     tasks[1].kill()
+
+
+class Ordered(Task):
+    def __lt__(self, other: Any) -> bool:
+        return id(self) < id(other)
+
+
+class Equal(Task):
+    def __eq__(self, other: Any) -> bool:
+        return isinstance(other, Equal)
+
+    def __hash__(self) -> int:
+        return 1
+
+
+class Unhashable(pycoro.Coroutine):
+    __slots__ = ()
+
+    def __eq__(self, other: Any) -> bool:
+        return self is other
+
+
+def test_a_task_is_equal_to_itself_alone() -> None:
+    """A kill took another one, which was equal, out of its queue: that one was never woken."""
+    for wrong in (Equal, Unhashable):
+        with pytest.raises(TypeError, match=f"{wrong.__name__} must not have an __eq__ or __hash"):
+            wrong(len)
+    task = Ordered.spawn(lambda: 5)
+    assert task.get() == 5
