@@ -11,6 +11,7 @@ import faulthandler
 import importlib
 import json
 import queue
+import signal
 import sys
 import unittest
 from collections.abc import Callable, Iterator
@@ -109,6 +110,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     options = parser.parse_args()
     faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` leaves it ignored
     if options.patch:
         importlib.import_module(PATCHES[options.patch]).patch_all()
     support: Any = importlib.import_module("test.support")
