@@ -112,7 +112,9 @@ def main() -> None:
     faulthandler.enable()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` leaves it ignored
     if options.patch:
-        importlib.import_module(PATCHES[options.patch]).patch_all()
+        more = options.patch == "pycoro" and options.module in skips.MULTIPROCESSING
+        more_options = {"multiprocessing": True} if more else {}
+        importlib.import_module(PATCHES[options.patch]).patch_all(**more_options)
     support: Any = importlib.import_module("test.support")
     if options.patch == "pycoro":
         patch_fresh_modules(importlib.import_module("test.support.import_helper"))
