@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 
+# Those that a version does not have are passed over.
 MODULES = [
     "test_socket",
     "test_select",
@@ -13,6 +14,30 @@ MODULES = [
     "test_subprocess",
     "test_socketserver",
     "test_urllib2_localnet",
+    "test_asyncio.test_events",
+    "test_asyncio.test_sendfile",
+    "test_asyncio.test_sock_lowlevel",
+    "test_asyncio.test_streams",
+    "test_asyncio.test_subprocess",
+    "test_asyncio.test_threads",
+    "test_asyncio.test_unix_events",
+    "test_asyncore",
+    "test_concurrent_futures.test_deadlock",
+    "test_concurrent_futures.test_process_pool",
+    "test_concurrent_futures.test_thread_pool",
+    "test_epoll",
+    "test_ftplib",
+    "test_httplib",
+    "test_httpservers",
+    "test_imaplib",
+    "test_poll",
+    "test_poplib",
+    "test_smtplib",
+    "test_ssl",
+    "test_thread",
+    "test_threading_local",
+    "test_threadsignals",
+    "test_xmlrpc",
 ]
 
 # Their tasks wait for multiprocessing's pipes and semaphores: they want the patch of those as well,
