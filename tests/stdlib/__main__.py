@@ -4,13 +4,14 @@ Each module runs in a process of its own, first patched. Where a test does not e
 crashes, that one has failed, and another process goes on with those after it. Tests that fail are
 run once more, as regrtest does, for many go by the clock; and those that fail again without any
 patch, too: what fails so as well is the machine's affair. Both are named, and do not count. With no
-module named, all of skips.MODULES. Ends with 1 where a test failed for us. `--peer gevent` patches
-by gevent instead.
+module named, all of skips.MODULES that there are. Ends with 1 where a test failed for us. `--peer
+gevent` patches by gevent instead.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import os
 import signal
@@ -157,9 +158,18 @@ def report(module: str, options: argparse.Namespace) -> tuple[int, int, int]:
     return counts
 
 
+def is_there(module: str) -> bool:
+    """Does this version have it?"""
+    try:
+        return importlib.util.find_spec(f"test.{module}") is not None
+    except ModuleNotFoundError:  # not even its package
+        return False
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stdlib", description=__doc__)
-    parser.add_argument("modules", nargs="*", default=skips.MODULES)
+    usual = list(filter(is_there, skips.MODULES))
+    parser.add_argument("modules", nargs="*", default=usual)
     parser.add_argument("--only", nargs="*", default=[], help="Class.test_name of one module")
     parser.add_argument("--peer", choices=["pycoro", "gevent"], default="pycoro")
     parser.add_argument("--verbose", "-v", action="store_true", help="tracebacks of failures")
@@ -167,6 +177,8 @@ def main() -> int:
     parser.add_argument("--patience", type=float, default=90, help="for one test (default 90 s)")
     parser.add_argument("--jobs", type=int, default=1, help="modules at once (default 1)")
     options = parser.parse_args()
+    if not options.modules:
+        parser.error("this Python comes without its test suite")
     with ThreadPoolExecutor(options.jobs) as pool:
         totals = list(pool.map(lambda module: report(module, options), options.modules))
     passed, failed, left_out = map(sum, zip(*totals, strict=True))

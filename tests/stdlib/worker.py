@@ -11,6 +11,7 @@ import faulthandler
 import importlib
 import json
 import queue
+import signal
 import sys
 import unittest
 from collections.abc import Callable, Iterator
@@ -109,8 +110,11 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[])
     options = parser.parse_args()
     faulthandler.enable()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's `&` leaves it ignored
     if options.patch:
-        importlib.import_module(PATCHES[options.patch]).patch_all()
+        more = options.patch == "pycoro" and options.module in skips.MULTIPROCESSING
+        more_options = {"multiprocessing": True} if more else {}
+        importlib.import_module(PATCHES[options.patch]).patch_all(**more_options)
     support: Any = importlib.import_module("test.support")
     if options.patch == "pycoro":
         patch_fresh_modules(importlib.import_module("test.support.import_helper"))
