@@ -62,9 +62,16 @@ class _Finder(MetaPathFinder, Loader):
             )
         return None
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        # Not in exec_module(), in place of an empty one: a thread that imports it at the same time
+        # would have got that.
+        module = importlib.import_module(_HOMES[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
     def exec_module(self, module: ModuleType) -> None:
-        name = module.__name__
-        sys.modules[name] = importlib.import_module(_HOMES[name])  # `import` gives that one
+        assert module.__spec__ is not None
+        module.__spec__ = module.__spec__.loader_state
 
 
 _finder = _Finder()
