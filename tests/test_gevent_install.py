@@ -110,6 +110,12 @@ def test_no_thread_gets_a_module_half_made() -> None:
     ) == ["pycoro.event None", "True pycoro.event pycoro.event"]
 
 
+def test_all_names_are_gevents() -> None:
+    names = set(pytest.importorskip("gevent").__all__)
+    assert set(pycoro.gevent.__all__) == names
+    assert {name for name in names if not hasattr(pycoro.gevent, name)} == set()
+
+
 def test_all_parts_are_there() -> None:
     assert [name for name in pycoro.gevent.PARTS if find_spec(f"gevent.{name}") is None] == []
     assert [getattr(pycoro.gevent, name).__name__ for name in pycoro.gevent.PARTS] == [

@@ -36,6 +36,32 @@ class _VersionInfo(NamedTuple):
 
 version_info = _VersionInfo(26, 9, 0, "final", 0)
 
+# What `from gevent import *` gives there: pycoro's other names might be the program's own.
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "Timeout",
+    "config",
+    "fork",
+    "get_hub",
+    "getcurrent",
+    "getswitchinterval",
+    "idle",
+    "iwait",
+    "joinall",
+    "kill",
+    "killall",
+    "reinit",
+    "setswitchinterval",
+    "signal_handler",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "spawn_raw",
+    "wait",
+    "with_timeout",
+]
+
 PARTS = (
     *("backdoor", "baseserver", "contextvars", "core", "event", "events", "exceptions"),
     *("fileobject", "hub", "local", "lock", "monkey", "os", "pool", "pywsgi", "queue", "resolver"),
