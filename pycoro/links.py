@@ -106,18 +106,26 @@ class Links:
         have been, of the same occasion."""
         for links in (self._links, self._due):
             for link in list(links):
-                if link[0] == callback:
-                    try:
-                        links.remove(link)
-                    except ValueError:  # another thread calls it
-                        continue
+                if link[0] == callback and self._take(links, link):
                     return
+
+    @staticmethod
+    def _take(links: list[_Link], link: _Link) -> bool:
+        """False where it is not there any more: unlinked, or another thread calls it."""
+        try:
+            links.remove(link)
+        except ValueError:
+            return False
+        return True
 
     @defer_interrupt
     def call(self, thing: Any) -> None:
         """Has all that are there called with `thing`, each when its loop's turn comes."""
         here = _current()
         loops: list[Loop] = []
+        for link in list(self._due):
+            if link[1].closed:  # it has ended before their turn
+                self._take(self._due, link)
         for _ in range(len(self._links)):
             try:
                 link = self._links.pop(0)
@@ -138,9 +146,7 @@ class Links:
         for link in list(self._due):
             if link[1] is not loop:
                 continue
-            try:
-                self._due.remove(link)
-            except ValueError:  # one of the others has unlinked it
+            if not self._take(self._due, link):
                 continue
             try:
                 link[0](thing)

@@ -13,6 +13,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any
 
+from .event import AsyncResult
+from .forks import in_child
 from .jobs import call_in_thread
 from .loop import get_loop
 from .task import spawn
@@ -80,7 +82,7 @@ def waitpid(pid: int, options: int) -> tuple[int, int]:
         if (end := _kept_end(pid)) is not None:
             return end
         done = _waitpid(pid, options | _stdlib.WNOHANG)  # or ChildProcessError
-        if done[0] in _watched and not _stdlib.WIFSTOPPED(done[1]):
+        if done[0] in _watched and (_stdlib.WIFEXITED(done[1]) or _stdlib.WIFSIGNALED(done[1])):
             _watched[done[0]] = done[1]
         if done[0] or options & _stdlib.WNOHANG:
             return done
@@ -90,8 +92,33 @@ def waitpid(pid: int, options: int) -> tuple[int, int]:
 def _wait_for_change(pid: int, options: int) -> None:
     if pid > 0 and not options & _STOPS and wait_for_exit(pid):
         return
+    what = *_who(pid), _which(options)
+    if pid > 0:
+        call_in_thread(_look, *what)
+        return
+    # The thread may be late, and see nothing of a child that its task has reaped by then.
+    asking = AsyncResult()
+    _asking.add(asking)
+    looking = spawn(_look_for, asking, *what)
     try:
-        call_in_thread(_waitid, *_who(pid), _which(options))
+        if not _kept:  # or else another thread's task has just put it there
+            asking.get()
+    finally:
+        _asking.discard(asking)
+        looking.kill(block=False)
+
+
+def _look_for(asking: AsyncResult, *what: int) -> None:
+    try:
+        asking.set(call_in_thread(_look, *what))
+    except Exception as error:
+        asking.set_exception(error)
+
+
+def _look(*what: int) -> None:
+    """In a thread."""
+    try:
+        _waitid(*what)
     except ChildProcessError:
         pass  # the next waitpid() says so, if nobody has kept what it wants
 
@@ -143,7 +170,8 @@ def fork_and_watch(
     what fork() gives."""
     pid = fork()
     if pid:
-        _drop_kept(pid)
+        _drop_old()
+        _kept.pop(pid, None)
         _watched[pid] = None
         spawn(_reap, pid, callback)
     return pid
@@ -170,6 +198,7 @@ def forkpty_and_watch(
 _watched: dict[int, int | None] = {}  # children; the status, where a waitpid() was quicker
 _kept: dict[int, tuple[int, float]] = {}  # those reaped by their task: the status, and when
 _KEPT_FOR = 60.0  # seconds; gevent's
+_asking: set[AsyncResult] = set()  # waitpid()s for any child; told when one is kept
 
 
 def _reap(pid: int, callback: Callable[[int, int], Any] | None) -> None:
@@ -180,6 +209,8 @@ def _reap(pid: int, callback: Callable[[int, int], Any] | None) -> None:
             if done:
                 _kept[pid] = found, monotonic()
                 status = found
+                for asking in list(_asking):
+                    asking.set()
             else:
                 _wait_for_change(pid, 0)
     except ChildProcessError:  # reaped behind our back, by the real os.waitpid()
@@ -194,26 +225,25 @@ def _kept_end(pid: int) -> tuple[int, int] | None:
     """What waitpid() is to give, where a task has reaped the child already."""
     if not _kept:
         return None
-    found = next(iter(_kept)) if pid in (-1, 0) else pid  # 0: hardly any leaves our group
+    _drop_old()  # by now the number may be another child's, which is not watched
+    found = next(iter(_kept), 0) if pid in (-1, 0) else pid  # 0: hardly any leaves our group
     kept = _kept.pop(found, None)
     return None if kept is None else (found, kept[0])
 
 
-def _drop_kept(pid: int) -> None:
-    """Those that nobody has asked for in time, and one with this number."""
-    _kept.pop(pid, None)
+def _drop_old() -> None:
+    """Those that nobody has asked for in time."""
     for old, (_, when) in list(_kept.items()):
         if monotonic() - when > _KEPT_FOR:
             _kept.pop(old, None)
 
 
+@in_child
 def _forget_children() -> None:
     """They are the parent's."""
     _watched.clear()
     _kept.clear()
-
-
-_stdlib.register_at_fork(after_in_child=_forget_children)
+    _asking.clear()
 
 
 forkpty = _stdlib.forkpty

@@ -154,13 +154,25 @@ class Supervisor:
         self._wake.wait(max(0.0, min(times) - now))
         self._wake.clear()
 
-    def _fork(self, place: Place) -> Worker:
+    def _fork(self, place: Place) -> Worker | None:
+        """None where the system does not let us, for want of descriptors or processes: that passes
+        over. OSError where nobody works yet."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
         timeout = self._worker_timeout
-        worker = Worker(None if timeout is None else timeout / _BEATS)
-        pid = os.fork()
+        worker = None
+        try:
+            worker = Worker(None if timeout is None else timeout / _BEATS)
+            pid = os.fork()
+        except OSError as error:
+            if worker is not None:
+                worker.give_up()
+            if not self._works:
+                raise
+            say(f"pycoro: no new worker can be made now: {error}\n")
+            self._put_off(place)
+            return None
         if not pid:
             worker.run(partial(self._start_worker, place.listener), self._serve)
         worker.forked(pid, self._wake.set)
@@ -168,10 +180,14 @@ class Supervisor:
 
     def _start_worker(self, listener: Any) -> None:
         """In the child."""
-        for number in _SIGNALS:
-            signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)  # it is the supervisor's
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if signal.SIGTERM in self._came:  # since the fork: our own handler has had it
+            os.kill(os.getpid(), signal.SIGTERM)
+        if signal.SIGINT in self._came:
+            raise KeyboardInterrupt
         os.close(self._pipe[1])
         spawn(_end_with, self._pipe[0])
         for place in self._places:
@@ -235,15 +251,20 @@ class Supervisor:
             return
         place.worker = None
         now = get_loop().clock()
-        young = not worker.started or now - worker.born < YOUNG
-        place.due = now + place.pause if young else now
-        place.pause = min(LONGEST, place.pause * 2) if young else SHORTEST
+        if not worker.started or now - worker.born < YOUNG:
+            self._put_off(place)
+        else:
+            place.due, place.pause = now, SHORTEST
         if not self._works:
             self._failure = worker.why or worker.ended
         elif worker.started or not worker.why:
             say(f"pycoro: worker {worker.pid} has ended ({worker.ended}): there will be another\n")
         else:
             say(f"pycoro: worker {worker.pid} cannot start: {worker.why}: there will be another\n")
+
+    def _put_off(self, place: Place) -> None:
+        place.due = get_loop().clock() + place.pause
+        place.pause = min(LONGEST, place.pause * 2)
 
     def _kill_hung(self) -> None:
         """Not where this process itself has been late: all of us may have been stopped, or the

@@ -15,7 +15,7 @@ from typing import Any
 from weakref import finalize
 
 from . import _native, local, lock
-from .coroutine import current
+from .coroutine import BROKEN_OFF, current
 from .errors import CoroutineExit
 from .semaphore import Semaphore
 from .sleeping import sleep
@@ -55,8 +55,10 @@ def _let_others_run() -> None:
     gevent does; threads are made to take turns by the interpreter."""
     me = _native.current()
     loop = None if me is None else me._thread.loop
-    if loop is not None and me is not loop:  # a callback must not wait
-        sleep(0)
+    if loop is None or loop.closed or me is loop:  # a callback must not wait
+        return
+    if me._wait is None or me._wait is BROKEN_OFF:  # or else a finalizer or a handler of a signal
+        sleep(0)  # has come in between: that it waits must not be forgotten
 
 
 class LockType(Semaphore):

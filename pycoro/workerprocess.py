@@ -51,6 +51,11 @@ class Worker:
         os.close(self._mouth)
         get_loop().add_reader(self._ear, call)
 
+    def give_up(self) -> None:
+        """There has been no fork."""
+        os.close(self._ear)
+        os.close(self._mouth)
+
     def look(self) -> None:
         """Has it ended, what has it said? In this order: so the last word is not missed."""
         if self.ended is None:

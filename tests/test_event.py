@@ -589,3 +589,17 @@ def test_a_negative_time_limit_is_refused_by_whatever_waits() -> None:
             with pytest.raises(ValueError, match="must be a non-negative number of seconds"):
                 wait(timeout=timeout)
     assert task.join()
+
+
+def test_a_link_of_a_thread_that_has_ended_before_its_turn_is_forgotten() -> None:
+    event = Event()
+
+    def link() -> None:
+        event.rawlink(print)
+        event.set()
+
+    in_thread(link)
+    assert event._links is not None
+    assert len(event._links._due) == 1
+    event.set()
+    assert event._links._due == []

@@ -92,6 +92,30 @@ def test_what_is_not_there_is_told() -> None:
     ]
 
 
+def test_no_thread_gets_a_module_half_made() -> None:
+    assert output_of(
+        """
+        import importlib, sys
+        import pycoro.gevent
+        pycoro.gevent.install()
+        load = importlib.import_module
+        def import_module(name):
+            print(name, sys.modules.get("gevent.event"))
+            return load(name)
+        importlib.import_module = import_module
+        from gevent.event import Event
+        module = sys.modules["gevent.event"]
+        print(module is pycoro.event, module.__spec__.name, module.__name__)
+        """
+    ) == ["pycoro.event None", "True pycoro.event pycoro.event"]
+
+
+def test_all_names_are_gevents() -> None:
+    names = set(pytest.importorskip("gevent").__all__)
+    assert set(pycoro.gevent.__all__) == names
+    assert {name for name in names if not hasattr(pycoro.gevent, name)} == set()
+
+
 def test_all_parts_are_there() -> None:
     assert [name for name in pycoro.gevent.PARTS if find_spec(f"gevent.{name}") is None] == []
     assert [getattr(pycoro.gevent, name).__name__ for name in pycoro.gevent.PARTS] == [

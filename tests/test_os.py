@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os as stdlib
 import signal
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -158,7 +159,49 @@ def test_what_nobody_asks_for_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPat
     second = watch()
     assert list(os._kept) == [second]
     assert os.waitpid(-1, 0) == (second, 0)
+    os._kept[first] = kept, when - 61  # as it is where there was no other fork_and_watch()
+    with pytest.raises(ChildProcessError):
+        os.waitpid(first, 0)
     assert not os._kept and not os._watched
+
+
+def test_a_watched_child_that_goes_on_has_not_ended() -> None:
+    ended: list[tuple[int, int]] = []
+    pid = os.fork_and_watch(lambda *end: ended.append(end))
+    if pid == 0:
+        stdlib.kill(stdlib.getpid(), signal.SIGSTOP)
+        while True:
+            signal.pause()
+    try:
+        assert stdlib.WIFSTOPPED(os.waitpid(pid, stdlib.WUNTRACED)[1])
+        stdlib.kill(pid, signal.SIGCONT)
+        assert stdlib.WIFCONTINUED(os.waitpid(pid, stdlib.WCONTINUED)[1])
+        assert os._watched == {pid: None}
+    finally:
+        stdlib.kill(pid, signal.SIGKILL)
+    assert os.waitpid(pid, 0) == (pid, signal.SIGKILL)
+    while not ended:
+        sleep(0.001)
+    assert ended == [(pid, signal.SIGKILL)]
+
+
+def test_who_waits_for_any_child_is_told_of_one_that_its_task_has_reaped(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+    # The thread that looks comes when it is gone, and goes on to wait for other children.
+    monkeypatch.setattr(os, "_waitid", lambda *which: over.wait())
+    pid = os.fork_and_watch()
+    if pid == 0:
+        stdlib.read(pipe[0], 1)
+        stdlib._exit(7)
+    waiting = spawn(os.waitpid, -1, 0)
+    sleep(0)
+    stdlib.write(pipe[1], b"x")
+    try:
+        assert waiting.get(timeout=30) == (pid, 7 << 8)
+    finally:
+        over.set()
 
 
 def test_forkpty_and_watch_gives_the_terminal_too() -> None:

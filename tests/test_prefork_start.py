@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from helpers import run_python
 from test_prefork import (
     APPLICATION,
     LONGEST,
@@ -171,6 +172,39 @@ def test_one_in_place_of_one_that_has_died_is_tried_again(workers: Workers) -> N
     )
     workers.start(1)
     assert former[0].serves() and former[2].serves()
+
+
+def test_a_signal_between_fork_and_start_ends_the_worker() -> None:
+    done = run_python("""
+        import os, signal, socket
+        from pycoro import prefork
+        os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        prefork.Supervisor(lambda listener: os._exit(3), print, [socket.socket()]).run()
+    """)
+    assert done.stderr.splitlines()[-1].endswith("Refused: the workers cannot start: signal 15")
+
+
+def test_a_fork_that_fails_is_tried_again() -> None:
+    done = run_python("""
+        import errno, os, signal, socket
+        from pycoro import prefork
+        count, fork = iter(range(9)), os.fork
+        def once_failing():
+            if next(count) == 1:
+                raise BlockingIOError(errno.EAGAIN, "no more processes")
+            return fork()
+        os.fork = once_failing
+        def serve():
+            if next(count) == 3:  # the second worker, of the third fork
+                os.kill(os.getppid(), signal.SIGTERM)
+            signal.pause()
+        prefork.Supervisor(lambda listener: None, serve, [socket.socket(), socket.socket()]).run()
+        print("over")
+    """)
+    assert (done.stdout, done.stderr) == (
+        "over\n",
+        "pycoro: no new worker can be made now: [Errno 11] no more processes\n",
+    )
 
 
 # ---- the command line ----

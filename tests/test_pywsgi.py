@@ -12,6 +12,7 @@ from wsgiref.validate import validator
 
 import pytest
 import web
+from helpers import output_of
 from web import GET, Client, Log, ask, echo, hello, respond, serving
 
 import pycoro
@@ -344,6 +345,11 @@ def test_anything_like_bytes_will_do() -> None:
 
     with serving(application) as one, Client(one) as client:
         assert [client.get(f"/?{n}").body for n in (1, 2, 3)] == [b"ab", b"abcd", b"abcdef"]
+
+
+def test_what_is_like_bytes_is_not_compared_with_text() -> None:
+    code = "from pycoro.pywsgi.responder import _as_bytes; print(list(_as_bytes(bytearray(b'a'))))"
+    assert output_of(code, "-bb") == ["[97]"]
 
 
 def test_pieces_are_sent_as_they_are_yielded() -> None:

@@ -96,6 +96,31 @@ print("main ends", flush=True)
 """) == ["main ends", "worker", "left worker"]
 
 
+def test_trying_a_lock_lets_nobody_run_at_the_loops_end_and_within_a_wait() -> None:
+    assert patched("""
+from pycoro.event import Event
+lock = threading.Lock()
+lock.acquire()
+class Trying(Event):
+    __slots__ = ()
+    def ready(self):  # asked by who stands in the queue; so a finalizer may come in between
+        print(lock.acquire(False))
+        return super().ready()
+event = Trying()
+def wait():
+    try: event.wait()
+    finally: print(lock.acquire(False))
+waiting = pycoro.spawn(wait)
+pycoro.sleep(0)
+print(event.linkcount())
+waiting.kill()
+print(event.linkcount())
+waiting = pycoro.spawn(wait)
+pycoro.sleep(0)
+pycoro.get_hub().destroy()
+""") == ["False", "1", "False", "0", "False", "False"]
+
+
 def test_tasks_that_are_no_threads_have_a_dummy_that_goes_with_them() -> None:
     assert patched("""
 def run():

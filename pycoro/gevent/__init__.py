@@ -36,6 +36,32 @@ class _VersionInfo(NamedTuple):
 
 version_info = _VersionInfo(26, 9, 0, "final", 0)
 
+# What `from gevent import *` gives there: pycoro's other names might be the program's own.
+__all__ = [
+    "Greenlet",
+    "GreenletExit",
+    "Timeout",
+    "config",
+    "fork",
+    "get_hub",
+    "getcurrent",
+    "getswitchinterval",
+    "idle",
+    "iwait",
+    "joinall",
+    "kill",
+    "killall",
+    "reinit",
+    "setswitchinterval",
+    "signal_handler",
+    "sleep",
+    "spawn",
+    "spawn_later",
+    "spawn_raw",
+    "wait",
+    "with_timeout",
+]
+
 PARTS = (
     *("backdoor", "baseserver", "contextvars", "core", "event", "events", "exceptions"),
     *("fileobject", "hub", "local", "lock", "monkey", "os", "pool", "pywsgi", "queue", "resolver"),
@@ -62,9 +88,16 @@ class _Finder(MetaPathFinder, Loader):
             )
         return None
 
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        # Not in exec_module(), in place of an empty one: a thread that imports it at the same time
+        # would have got that.
+        module = importlib.import_module(_HOMES[spec.name])
+        spec.loader_state = module.__spec__
+        return module
+
     def exec_module(self, module: ModuleType) -> None:
-        name = module.__name__
-        sys.modules[name] = importlib.import_module(_HOMES[name])  # `import` gives that one
+        assert module.__spec__ is not None
+        module.__spec__ = module.__spec__.loader_state
 
 
 _finder = _Finder()

@@ -196,7 +196,7 @@ class Responder(Connection):
 def _as_bytes(data: Any) -> bytes:
     """What gevent and gunicorn send as well, though WSGI knows bytes alone. write("") is what
     gevent-websocket has a head sent by."""
-    if data == "":
+    if isinstance(data, str) and not data:
         return b""
     if not isinstance(data, bytes | bytearray | memoryview):
         raise TypeError(f"an application gives bytes, not {type(data).__name__}")
