@@ -117,6 +117,7 @@ def test_all_names_are_gevents() -> None:
 
 
 def test_all_parts_are_there() -> None:
+    pytest.importorskip("httptools", reason="httptools is missing: pip install 'pycoro[wsgi]'")
     assert [name for name in pycoro.gevent.PARTS if find_spec(f"gevent.{name}") is None] == []
     assert [getattr(pycoro.gevent, name).__name__ for name in pycoro.gevent.PARTS] == [
         f"pycoro.{name}" for name in pycoro.gevent.PARTS
