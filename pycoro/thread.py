@@ -17,6 +17,7 @@ from weakref import finalize
 from . import _native, local, lock
 from .coroutine import BROKEN_OFF, current
 from .errors import CoroutineExit
+from .event import Event
 from .semaphore import Semaphore
 from .sleeping import sleep
 from .task import Task
@@ -170,34 +171,38 @@ class ThreadHandle:
 
     def __init__(self) -> None:
         self._task: Task | None = None
-        self._done = False
+        self._done = Event()
         self.ident = 0
 
     def _begin(self, task: Task) -> None:
-        if self._task is not None or self._done:
+        if self._task is not None or self._done.is_set():
             raise RuntimeError("thread already started")
         self._task = task
         self.ident = id(task)
 
     def is_done(self) -> bool:
         """Has it ended?"""
-        return self._done or (self._task is not None and self._task.ready())
+        return self._done.is_set() or (self._task is not None and self._task.ready())
 
     def _set_done(self) -> None:
         if self._task is None and not self.ident:
             raise RuntimeError("thread not started")
-        self._done = True
+        self._done.set()
 
     def join(self, timeout: float | None = None) -> None:
         """Waits for its end, `timeout` seconds at most. Errors: RuntimeError where that would be
         for ever: it has not been started, or waits for itself."""
-        if self._task is None and not self._done:
+        if self._task is None and not self.ident:
             raise RuntimeError("thread not started")
-        if self._done or self._task is None:
+        if self.is_done():
             return
         if self._task is current():
             raise RuntimeError("Cannot join current thread")
-        self._task.join(None if timeout is None or timeout < 0 else timeout)
+        limit = None if timeout is None or timeout < 0 else timeout
+        if self._task is None:  # the main thread, say, which threading sets done
+            self._done.wait(limit)
+        else:
+            self._task.join(limit)
 
 
 _running = 0  # threads that have begun and not ended
@@ -274,6 +279,21 @@ def _count() -> int:
     return _running
 
 
+def renew_main_thread() -> None:
+    """Has a task that joins the main thread let others run: that is what they are part of. When it
+    has ended, threading says so."""
+    main = threading.main_thread()
+    names = vars(main)
+    handle = "_handle" if "_handle" in names else "_os_thread_handle"  # 3.13, and from 3.14 on
+    if handle in names:
+        if not isinstance(names[handle], ThreadHandle):
+            names[handle] = _make_thread_handle(main.ident or 0)
+    elif isinstance(names["_tstate_lock"], RealLock):
+        threading._shutdown_locks.discard(names["_tstate_lock"])  # type: ignore[attr-defined]
+        names["_tstate_lock"] = held = LockType()
+        held.acquire()
+
+
 def set_sentinel() -> LockType:
     """A lock that is released when the running thread ends (until 3.12)."""
     sentinel = LockType()
@@ -281,6 +301,28 @@ def set_sentinel() -> LockType:
     if isinstance(me, Task):
         me.link(lambda ended: sentinel.release() if sentinel.locked() else None)
     return sentinel
+
+
+def wait_for_end(thread: Any, block: bool = True, timeout: float = -1) -> None:
+    """threading.Thread's _wait_for_tstate_lock() (until 3.12). The stdlib's takes the lock for a
+    moment, as if nobody else could have it handed to them then; and where it is interrupted, it
+    takes the thread for one that has ended."""
+    lock = thread._tstate_lock
+    if lock is None:
+        return
+    if not isinstance(lock, LockType):
+        ended = lock.acquire(block, timeout)
+        if ended:
+            lock.release()
+    else:
+        limit = None if timeout == -1 else timeout
+        while not (ended := lock.counter > 0) and block:
+            if not lock.wait(limit) and limit is not None:
+                break  # else _shutdown() has it for a moment
+        if not ended and not block:
+            _let_others_run()
+    if ended:
+        thread._stop()
 
 
 def interrupt_main(signum: Any = signal.SIGINT, /) -> None:

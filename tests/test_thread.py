@@ -121,6 +121,41 @@ pycoro.get_hub().destroy()
 """) == ["False", "1", "False", "0", "False", "False"]
 
 
+def test_several_may_join_one_thread_and_the_main_thread_too() -> None:
+    assert patched("""
+worker = threading.Thread(target=time.sleep, args=(0.01,))
+def join(thread):
+    thread.join()
+    print(thread.name, thread.is_alive(), flush=True)
+worker.start()
+for thread in [worker, worker, worker, threading.main_thread(), threading.main_thread()]:
+    threading.Thread(target=join, args=(thread,)).start()
+worker.join()
+print("main ends", threading.main_thread().is_alive(), flush=True)
+""") == [
+        *["Thread-1 (sleep) False"] * 3,
+        "main ends True",
+        *["MainThread False"] * 2,
+    ]
+
+
+def test_a_join_that_is_broken_off_ends_no_thread() -> None:
+    assert patched("""
+import pycoro
+go_on = threading.Event()
+worker = threading.Thread(target=go_on.wait)
+worker.start()
+with pycoro.Timeout(0.01, False):
+    worker.join()
+print(worker.is_alive())
+worker.join(0.01)
+print(worker.is_alive())
+go_on.set()
+worker.join()
+print(worker.is_alive())
+""") == ["True", "True", "False"]
+
+
 def test_tasks_that_are_no_threads_have_a_dummy_that_goes_with_them() -> None:
     assert patched("""
 def run():

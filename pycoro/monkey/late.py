@@ -87,6 +87,7 @@ def renew(originals: dict[tuple[str, str], Any]) -> list[str]:
     could not be done: a sentence each."""
     if ("threading", "Lock") not in originals:
         return []
+    thread.renew_main_thread()
     things = [one for one in gc.get_objects() if type(one) in _RENEWED]
     known = {id(one): one for one in things}
     new: dict[int, Any] = {}

@@ -81,6 +81,7 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("threading", "_thread_shutdown", thread.shutdown),
         ("threading", "excepthook", thread.excepthook),
         ("threading", "_thread_local_info", _local.local()),
+        ("threading:Thread", "_wait_for_tstate_lock", thread.wait_for_end),
         ("threading", "_DummyThread", thread.dummy_class(threading._DummyThread)),
         ("_threading_local", "local", _local.local),
     ],
