@@ -14,10 +14,9 @@ from collections.abc import Callable
 from typing import Any
 from weakref import finalize
 
-from . import _native, local, lock
+from . import _native, joining, local, lock
 from .coroutine import BROKEN_OFF, current
 from .errors import CoroutineExit
-from .event import Event
 from .semaphore import Semaphore
 from .sleeping import sleep
 from .task import Task
@@ -26,10 +25,13 @@ from .wakeup import defer_interrupt, is_own_handler
 RealLock = _stdlib.LockType
 RealRLock = _stdlib.RLock
 RealLocal = _stdlib._local
-_get_ident = _stdlib.get_ident
 _interrupt_main = _stdlib.interrupt_main
 _excepthook = threading.excepthook
 _shutdown_real: Callable[[], None] = getattr(_stdlib, "_shutdown", lambda: None)
+
+ThreadHandle = joining.ThreadHandle
+_make_thread_handle = joining.make_thread_handle
+get_ident = joining.get_ident
 
 TIMEOUT_MAX = _stdlib.TIMEOUT_MAX
 error = _stdlib.error
@@ -159,64 +161,8 @@ class RLock(lock.RLock):
 # ---- threads ----
 
 
-def get_ident() -> int:
-    """A number for what passes for the running thread: the real one's in its main coroutine, else
-    the coroutine's own."""
-    me = current()
-    return _get_ident() if me._parent is None else id(me)
-
-
-class ThreadHandle:
-    """As the stdlib's _ThreadHandle (3.13): a thread that can be waited for."""
-
-    def __init__(self) -> None:
-        self._task: Task | None = None
-        self._done = Event()
-        self.ident = 0
-
-    def _begin(self, task: Task) -> None:
-        if self._task is not None or self._done.is_set():
-            raise RuntimeError("thread already started")
-        self._task = task
-        self.ident = id(task)
-
-    def is_done(self) -> bool:
-        """Has it ended?"""
-        return self._done.is_set() or (self._task is not None and self._task.ready())
-
-    def _set_done(self) -> None:
-        if self._task is None and not self.ident:
-            raise RuntimeError("thread not started")
-        self._done.set()
-
-    def join(self, timeout: float | None = None) -> None:
-        """Waits for its end, `timeout` seconds at most. Errors: RuntimeError where that would be
-        for ever: it has not been started, or waits for itself."""
-        if self._task is None and not self.ident:
-            raise RuntimeError("thread not started")
-        if self.is_done():
-            return
-        if self._task is current():
-            raise RuntimeError("Cannot join current thread")
-        limit = None if timeout is None or timeout < 0 else timeout
-        if self._task is None:  # the main thread, say, which threading sets done
-            self._done.wait(limit)
-        else:
-            self._task.join(limit)
-
-
 _running = 0  # threads that have begun and not ended
 _needed: set[ThreadHandle] = set()  # those that the program waits for at its end
-
-
-def _make_thread_handle(ident: int) -> ThreadHandle:
-    """For a thread that has not been started by a handle."""
-    handle = ThreadHandle()
-    handle.ident = ident
-    me = current()
-    if isinstance(me, Task) and id(me) == ident:
-        handle._task = me
-    return handle
 
 
 def start_joinable_thread(

@@ -45,7 +45,7 @@ _module = _load()
 if hasattr(_module, "_DummyThread"):
     _module._DummyThread = thread.dummy_class(_module._DummyThread)  # type: ignore[attr-defined]
 if hasattr(_module.Thread, "_wait_for_tstate_lock"):
-    _module.Thread._wait_for_tstate_lock = thread.wait_for_end  # type: ignore[attr-defined]
+    _module.Thread._wait_for_tstate_lock = thread.wait_for_end
 atexit.register(_module._shutdown)  # waits for those that are no daemons
 
 __implements__: list[str] = []  # its names belong together: monkey.patch_thread()

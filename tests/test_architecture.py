@@ -45,6 +45,7 @@ LAYERS: list[set[str]] = [
     {
         "dns",
         "fileobject",
+        "joining",
         "processes",
         "os",
         "resolver",

@@ -245,21 +245,25 @@ def test_fork_in_a_thread_leaves_that_one_alone_in_the_child() -> None:
     assert patched("""
 import os, warnings
 warnings.simplefilter("ignore")
-def forks():
+def forks(main):
     child = os.fork()
     if child == 0:
         print(threading.active_count(), threading.current_thread() is threading.main_thread(),
               flush=True)
+        for other in (sleeper, main):
+            other.join()
+            print(other.is_alive(), flush=True)
         other = threading.Thread(target=print, args=("child's own",), kwargs={"flush": True})
         other.start()
         other.join()
         os._exit(0)
     print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-threading.Thread(target=time.sleep, args=(0.05,)).start()
-thread = threading.Thread(target=forks)
+sleeper = threading.Thread(target=time.sleep, args=(0.05,))
+sleeper.start()
+thread = threading.Thread(target=forks, args=(threading.main_thread(),))
 thread.start()
 thread.join()
-""") == ["1 True", "child's own", "0"]
+""") == ["1 True", "False", "False", "child's own", "0"]
 
 
 def test_processes_of_multiprocessing() -> None:
