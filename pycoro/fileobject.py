@@ -17,8 +17,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import WeakValueDictionary
 
+from . import _native
 from .jobs import call_in_thread
-from .loop import get_loop
 from .os import make_nonblocking
 from .waiting import wait_read, wait_write
 
@@ -117,7 +117,9 @@ class DescriptorIO(io.RawIOBase):
         super().close()
         if _unblocked.get(self._fd) is self:
             del _unblocked[self._fd]
-        get_loop().unwatch(self._fd)
+        here = _native.current()
+        if here is not None and here._thread.loop is not None:  # else nobody here waits for it
+            here._thread.loop.unwatch(self._fd)
         if self._closefd:
             _close(self._fd)
         elif self._changed:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers import output_of
 
 from pycoro import sleep, spawn
 from pycoro.fileobject import FileObject, FileObjectPosix, FileObjectThread
@@ -30,6 +31,27 @@ def pipe() -> Iterator[tuple[int, int]]:
 
 def blocks(fd: int) -> bool:
     return not fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_NONBLOCK
+
+
+def test_closing_makes_no_loop() -> None:
+    """Whose descriptors might get the very number, where that had been closed already."""
+    assert (
+        output_of("""
+import os, pycoro
+from pycoro.fileobject import FileObjectPosix
+ends = os.pipe()
+files = [FileObjectPosix(end) for end in ends]
+for end in ends:
+    os.close(end)
+for file in files:
+    try:
+        file.close()
+    except OSError as error:
+        print(error)
+pycoro.sleep(0)
+""")
+        == ["[Errno 9] Bad file descriptor"] * 2
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
