@@ -49,6 +49,19 @@ class Popen(_Base):  # type: ignore[type-arg]
                 pass
         return self.returncode
 
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        """Closes the pipes and waits for the child, also where another task is reading: that gets
+        an OSError."""
+        for file in (self.stdout, self.stderr):
+            if file is not None:
+                try:
+                    file.close()
+                except RuntimeError:  # its buffer has to leave that read first
+                    buffer: Any = getattr(file, "buffer", file)
+                    buffer.raw.close()
+                    sleep(0)
+        super().__exit__(kind, value, traceback)
+
     def rawlink(self, callback: Callable[[Any], Any]) -> None:
         """Calls callback(self) in the loop, soon after the child has ended: for wait() and iwait()
         of this package, as gevent has it. TypeError where it is not callable."""

@@ -43,6 +43,18 @@ def test_communicate_more_than_pipes_hold() -> None:
     assert (len(out), out[:1], err, process.returncode) == (500_000, "X", None, 0)
 
 
+def test_leaving_a_child_that_another_task_reads_from() -> None:
+    with subprocess.Popen(python(ECHO), stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        reading = spawn(process.stdout.read)
+        sleep(0)
+        process.kill()
+    assert process.stdout.closed
+    assert process.returncode == -signal.SIGKILL
+    with pytest.raises(OSError, match="closed"):
+        reading.get()
+
+
 def test_pipes_are_read_and_written_while_others_run() -> None:
     log: list[str] = []
     with subprocess.Popen(
