@@ -38,7 +38,8 @@ time = _time.time
 
 
 class Callback(Handle):
-    """A call that run_callback() has promised. `pending`: it has not begun, nor been stopped."""
+    """A call that run_callback() has promised. `pending`: it has not begun, nor been stopped; then
+    it is true as well."""
 
     __slots__ = ()
 
@@ -50,6 +51,9 @@ class Callback(Handle):
 
     @property
     def pending(self) -> bool:
+        return self.callback is not None
+
+    def __bool__(self) -> bool:
         return self.callback is not None
 
     stop = close = Handle.cancel

@@ -220,9 +220,11 @@ def test_callbacks_that_are_stopped(api: Api) -> None:
     loop.run_callback_threadsafe(log.append, "thread-safe")
     stopped.stop()
     assert (bool(called.pending), bool(stopped.pending)) == (True, False)
+    assert (bool(called), bool(stopped)) == (True, False)
     api.settle()
     assert log == ["called", "thread-safe"]
     assert not called.pending
+    assert not called
 
 
 def test_what_watchers_refuse(clean_loop: None) -> None:
