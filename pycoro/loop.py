@@ -276,6 +276,8 @@ class Loop(HubNames, Scheduler):
         """Ends the thread's loop and its tasks: CoroutineExit is raised in those that wait, and
         they cannot wait any more. get_loop() makes a new one. `destroy_loop`: gevent's, of no use.
         Errors: InvalidThreadUseError in another thread, RuntimeError in a callback of the loop."""
+        if self.closed:
+            return
         here = _current()
         if here is None or here._thread is not self._thread:
             raise InvalidThreadUseError("a loop can only be destroyed in its own thread")

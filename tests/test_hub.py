@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -108,3 +109,17 @@ def test_names_of_gevent_s_modules(api: Api) -> None:
         assert [name for name in names if name not in theirs] in ([], ["Timeout"])
     assert hub.Hub is pycoro.Hub
     assert issubclass(exceptions.BlockingSwitchOutError, AssertionError)
+
+
+def test_the_loop_of_a_thread_that_has_ended_can_be_destroyed_by_another(api: Api) -> None:
+    hubs = []
+
+    def run() -> None:
+        api.sleep(0)
+        hubs.append(api.get_hub())
+        hubs[0].join()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    hubs[0].destroy(destroy_loop=True)
