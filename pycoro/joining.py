@@ -66,6 +66,11 @@ class ThreadHandle:
             self._task.join(limit)
 
 
+def get_main_thread_ident() -> int:
+    """threading asks when it makes its main thread anew, in a forked child: who has forked."""
+    return get_ident()
+
+
 @in_child
 def _after_fork() -> None:
     """The other threads are the parent's."""

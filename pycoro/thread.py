@@ -31,6 +31,7 @@ _shutdown_real: Callable[[], None] = getattr(_stdlib, "_shutdown", lambda: None)
 
 ThreadHandle = joining.ThreadHandle
 _make_thread_handle = joining.make_thread_handle
+_get_main_thread_ident = joining.get_main_thread_ident
 get_ident = joining.get_ident
 
 TIMEOUT_MAX = _stdlib.TIMEOUT_MAX

@@ -266,6 +266,21 @@ thread.join()
 """) == ["1 True", "False", "False", "child's own", "0"]
 
 
+def test_fork_in_a_task_that_is_no_thread() -> None:
+    assert patched("""
+import os, pycoro, warnings
+warnings.simplefilter("ignore")
+def forks():
+    child = os.fork()
+    if child == 0:
+        print(threading.active_count(), threading.current_thread() is threading.main_thread(),
+              flush=True)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+pycoro.spawn(forks).join()
+""") == ["1 True", "0"]
+
+
 def test_processes_of_multiprocessing() -> None:
     assert patched("""
 import multiprocessing

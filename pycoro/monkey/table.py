@@ -77,6 +77,7 @@ TABLE: dict[str, list[tuple[str, str, Any]]] = {
         ("threading", "_start_joinable_thread", thread.start_joinable_thread),
         ("threading", "_ThreadHandle", thread.ThreadHandle),
         ("threading", "_make_thread_handle", thread._make_thread_handle),
+        ("threading", "_get_main_thread_ident", thread._get_main_thread_ident),
         ("threading", "_set_sentinel", thread.set_sentinel),
         ("threading", "_thread_shutdown", thread.shutdown),
         ("threading", "excepthook", thread.excepthook),
