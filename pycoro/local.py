@@ -88,6 +88,9 @@ def _forget_at_the_end(task: Task, origin: _Origin) -> None:
     if used is None:
         used = notes[_FORGET] = []
         task.observe(_FORGET)
+    number = len(used)
+    if number >= 32 and not number & (number - 1):  # now and then, those that are no more
+        used[:] = [one for one in used if one() is not None]
     used.append(ref(origin))
 
 

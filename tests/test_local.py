@@ -280,6 +280,15 @@ def test_attributes_go_at_the_end_of_a_task_that_is_kept(api: Api) -> None:
     assert [task.get()() for task in tasks] == [None] * 3
 
 
+def test_a_task_keeps_nothing_of_locals_that_are_no_more() -> None:
+    def use_many() -> int:
+        for _ in range(1000):
+            ours().attribute = 1
+        return sum(len(them) for them in pycoro.getcurrent()._notes.values())
+
+    assert pycoro.spawn(use_many).get() <= 32
+
+
 def test_turns_do_not_mix_them(api: Api) -> None:
     mine = api.local.local()
 
