@@ -3,7 +3,10 @@
 from pkgutil import extend_path
 
 # In a source tree these files are the tree's, and the compiled module is the installed one's.
-__path__ = extend_path(__path__, __name__)
+try:
+    __path__ = extend_path(__path__, __name__)
+except FileNotFoundError:  # the current directory has been removed, as a daemon's may be
+    pass
 
 from os import fork
 from sys import getswitchinterval, setswitchinterval
