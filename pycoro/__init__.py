@@ -3,10 +3,7 @@
 from pkgutil import extend_path
 
 # In a source tree these files are the tree's, and the compiled module is the installed one's.
-try:
-    __path__ = extend_path(__path__, __name__)
-except FileNotFoundError:  # the current directory has been removed, as a daemon's may be
-    pass
+__path__ = extend_path(__path__, __name__)
 
 from os import fork
 from sys import getswitchinterval, setswitchinterval

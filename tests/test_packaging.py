@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers import output_of
 
 import pycoro
 
@@ -66,22 +65,6 @@ def test_sources_that_are_not_compiled_say_what_to_do(tmp_path: Path) -> None:
     command = [sys.executable, "-S", "-c", "import pycoro"]  # -S: without what is installed
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.stderr.splitlines()[-1].startswith("ImportError: pycoro's C library is not")
-
-
-@pytest.mark.skipif(
-    sys.version_info[:3] == (3, 13, 0),
-    reason="CPython 3.13.0 has a SystemError there for any name that a module does not have",
-)
-def test_the_import_does_not_need_the_current_directory(tmp_path: Path) -> None:
-    code = f"""
-        import os, sys
-        sys.path.insert(0, "")
-        os.chdir({str(tmp_path)!r})
-        os.rmdir({str(tmp_path)!r})
-        import pycoro
-        print(pycoro.spawn(int).get())
-    """
-    assert output_of(code) == ["0"]
 
 
 def test_another_implementation_is_refused(
