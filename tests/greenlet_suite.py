@@ -18,9 +18,10 @@ import sysconfig
 import tempfile
 import textwrap
 import unittest
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from tests.wheels import download, fetch_needed, unpack
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = "3.5.6"
@@ -68,7 +69,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="greenlet-suite-") as scratch:
         folder = Path(scratch)
         fetch_tests(folder)
-        needed = fetch_needed(folder)
+        needed = fetch_needed(folder, NEEDED)
         package = folder / "greenlet"
         (package / "__init__.py").write_text(textwrap.dedent(STAND_IN))
         path = [str(folder), *needed, str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -87,32 +88,10 @@ def main() -> int:
 def fetch_tests(folder: Path) -> None:
     """Puts greenlet/tests of the wheel into the folder. Its extension modules are of use only on
     the version of Python that the wheel is for."""
-    fits = pip_download(folder, []) == 0
-    if not fits and pip_download(folder, ["--python-version", "3.13"]) != 0:
+    wanted = f"greenlet=={VERSION}"
+    if not download(folder, wanted) and not download(folder, wanted, ["--python-version", "3.13"]):
         raise SystemExit(f"pip cannot fetch greenlet {VERSION}: see above")
-    (wheel,) = folder.glob("greenlet-*.whl")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(
-            folder, [n for n in archive.namelist() if n.startswith("greenlet/tests/")]
-        )
-
-
-def pip_download(folder: Path, options: list[str]) -> int:
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
-    return subprocess.run(
-        [*command, *options, "-d", str(folder), f"greenlet=={VERSION}"]
-    ).returncode
-
-
-def fetch_needed(folder: Path) -> list[str]:
-    """Folders for the path in which the modules are that the tests import."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if not missing:
-        return []
-    target = folder / "needed"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target)]
-    subprocess.run([*command, *missing], check=True)
-    return [str(target)]
+    unpack(folder, "greenlet", ("tests/",))
 
 
 # ---- running, in a process of its own ----

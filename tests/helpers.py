@@ -21,6 +21,7 @@ import greenlet
 import pytest
 
 import pycoro
+from pycoro.programs import is_module
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,6 +30,12 @@ needs_reuse = pytest.mark.skipif(
     "-DPC_STACK_HOSTILE" in os.environ.get("PYCORO_CFLAGS", ""),
     reason="built with -DPC_STACK_HOSTILE: no stack is used again soon",
 )
+
+
+def needs(*modules: str) -> pytest.MarkDecorator:
+    """Skips the test where one of them is not installed."""
+    missing = [name for name in modules if not is_module(name)]
+    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from helpers import output_of, run_python
+from helpers import needs, output_of, run_python
 
 import pycoro
 import pycoro.gevent
@@ -152,11 +152,6 @@ def test_python_m_runs_a_program(tmp_path: Path) -> None:
 
 
 # ---- what is built on it: the extra `dependents` ----
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    missing = [name for name in modules if find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
 @contextmanager

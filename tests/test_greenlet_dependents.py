@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-
-import pytest
-from helpers import output_of
+from helpers import needs, output_of
 
 INSTALL = """
         import pycoro.greenlet
         pycoro.greenlet.install()
 """
-
-
-def needs(*modules: str) -> pytest.MarkDecorator:
-    missing = [name for name in modules if importlib.util.find_spec(name) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
 
 
 def run(code: str, **environment: str) -> list[str]:

@@ -11,7 +11,6 @@ test__x.part, for those of its tests that have the part in their names.
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import shutil
@@ -19,12 +18,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from tests.wheels import download, fetch_needed, unpack
 
 from .table import FAILING, LEFT_OUT
 from .worker import BEGUN, FAILED, PASSED, SKIPPED
@@ -46,7 +46,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="gevent-suite-") as scratch:
         folder = Path(scratch)
         fetch_tests(folder)
-        path = [str(folder), *fetch_needed(folder), str(ROOT)]
+        path = [str(folder), *fetch_needed(folder, NEEDED), str(ROOT)]
         os.environ["PYTHONPATH"] = os.pathsep.join(path)
         known = sorted(file.stem for file in (folder / "gevent/tests").glob("test_*.py"))
         wanted = [name.partition(".")[::2] for name in options.names] or [(m, "") for m in known]
@@ -68,34 +68,10 @@ def main() -> int:
 
 def fetch_tests(folder: Path) -> None:
     """Puts the tests of the wheel into the folder, and the stand-in."""
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
-    subprocess.run([*command, "-d", str(folder), f"gevent=={VERSION}"], check=True)
-    (wheel,) = folder.glob("gevent-*.whl")
-    own = ("_compat.py", "_config.py", "_util.py", "testing/", "tests/")
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(
-            folder,
-            [n for n in archive.namelist() if n.startswith(tuple(f"gevent/{x}" for x in own))],
-        )
+    if not download(folder, f"gevent=={VERSION}"):
+        raise SystemExit(f"pip cannot fetch gevent {VERSION}: see above")
+    unpack(folder, "gevent", ("_compat.py", "_config.py", "_util.py", "testing/", "tests/"))
     shutil.copy(Path(__file__).with_name("stand_in.py"), folder / "gevent/__init__.py")
-
-
-def fetch_needed(folder: Path) -> list[str]:
-    """Folders for the path in which the modules are that the tests import."""
-    missing = [name for name in NEEDED if not is_there(name)]
-    if not missing:
-        return []
-    target = folder / "needed"
-    command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(target)]
-    subprocess.run([*command, *missing], check=True)
-    return [str(target)]
-
-
-def is_there(name: str) -> bool:
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 # ---- running ----
